@@ -1,0 +1,1 @@
+"""Bundles: one deployable network as a folder."""

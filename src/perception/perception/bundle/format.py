@@ -1,0 +1,70 @@
+"""The bundle's description, `bundle.yaml`: what the network is, never how a robot is deployed."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pydantic
+
+from perception.configuration import ConfigurationError, Settings, load_settings
+
+DESCRIPTION_FILE = "bundle.yaml"
+WEIGHTS_FILE = "weights.safetensors"
+
+PositiveFloat = Annotated[float, pydantic.Field(gt=0)]
+
+
+class NetworkSettings(Settings):
+    """The architecture: enough to build it before the weights are loaded."""
+
+    model: Literal["spvcnn"]
+    #: Multiplies the official channel widths (`cr` in the official code).
+    width: PositiveFloat
+    input_channels: int = pydantic.Field(default=4, ge=1)
+
+
+class BundleDescription(Settings):
+    """Everything in bundle.yaml."""
+
+    format: Literal[1]
+    name: str = pydantic.Field(min_length=1)
+    task: Literal["segmentation"]
+    #: The executor that runs it (an entry point of the group perception.engines).
+    engine: str
+    network: NetworkSettings
+    classes: tuple[str, ...] = pydantic.Field(min_length=1, max_length=255)
+    #: RGB 0..255, one a class.
+    colors: tuple[tuple[int, int, int], ...]
+    voxel_size_m: PositiveFloat
+    #: Fields that a cloud must have, besides x, y, z.
+    required_fields: tuple[str, ...] = ("intensity",)
+    #: Accuracy that was measured when the bundle was made, and on what.
+    measured: dict[str, float | str] = {}
+    license: str
+    #: Where the weights come from: the command, seed and data that made them.
+    origin: str
+    weights_sha256: str = pydantic.Field(pattern="^[0-9a-f]{64}$")
+
+    @pydantic.model_validator(mode="after")
+    def _one_color_a_class(self) -> BundleDescription:
+        if len(self.colors) != len(self.classes):
+            raise ValueError(f"{len(self.colors)} colors for {len(self.classes)} classes")
+        return self
+
+
+def load_description(folder: Path) -> BundleDescription:
+    """Read a bundle's description and check its weights against the checksum.
+
+    Raises:
+        ConfigurationError: a missing or wrong bundle.yaml, missing weights, or weights that were changed.
+    """
+    description = load_settings(BundleDescription, folder / DESCRIPTION_FILE)
+    weights = folder / WEIGHTS_FILE
+    if not weights.is_file():
+        raise ConfigurationError(f"{weights}: missing; the bundle is incomplete, copy it again")
+    actual = hashlib.sha256(weights.read_bytes()).hexdigest()
+    if actual != description.weights_sha256:
+        raise ConfigurationError(f"{weights}: damaged (checksum {actual[:12]}, expected {description.weights_sha256[:12]})")
+    return description

@@ -1,0 +1,106 @@
+"""The two class lists of the field, their colours, and the raw identifiers behind them.
+
+Sources: the SemanticKITTI benchmark's class list and colour table; the nuScenes detection task's ten classes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: The 19 classes of the SemanticKITTI benchmark, 0-based.
+SEMANTIC_KITTI_CLASSES: tuple[str, ...] = (
+    "car",
+    "bicycle",
+    "motorcycle",
+    "truck",
+    "other-vehicle",
+    "person",
+    "bicyclist",
+    "motorcyclist",
+    "road",
+    "parking",
+    "sidewalk",
+    "other-ground",
+    "building",
+    "fence",
+    "vegetation",
+    "trunk",
+    "terrain",
+    "pole",
+    "traffic-sign",
+)
+
+#: The class id of a point that belongs to none of the classes; it takes no part in training or evaluation.
+IGNORED: int = 255
+
+#: RGB of each SemanticKITTI class as the benchmark's own tools draw it.
+SEMANTIC_KITTI_COLORS: NDArray[np.uint8] = np.array(
+    [
+        (100, 150, 245),
+        (100, 230, 245),
+        (30, 60, 150),
+        (80, 30, 180),
+        (100, 80, 250),
+        (255, 30, 30),
+        (255, 40, 200),
+        (150, 30, 90),
+        (255, 0, 255),
+        (255, 150, 255),
+        (75, 0, 75),
+        (175, 0, 75),
+        (255, 200, 0),
+        (255, 120, 50),
+        (0, 175, 0),
+        (135, 60, 0),
+        (150, 240, 80),
+        (255, 240, 150),
+        (255, 0, 0),
+    ],
+    dtype=np.uint8,
+)
+
+#: SemanticKITTI raw label id -> class; every other id is IGNORED.
+SEMANTIC_KITTI_RAW_IDS: dict[int, int] = {
+    **dict.fromkeys((10, 252), 0),
+    11: 1,
+    15: 2,
+    **dict.fromkeys((18, 258), 3),
+    **dict.fromkeys((20, 259, 13, 16, 256, 257), 4),
+    **dict.fromkeys((30, 254), 5),
+    **dict.fromkeys((31, 253), 6),
+    **dict.fromkeys((32, 255), 7),
+    **dict.fromkeys((40, 60), 8),
+    44: 9,
+    48: 10,
+    49: 11,
+    50: 12,
+    51: 13,
+    70: 14,
+    71: 15,
+    72: 16,
+    80: 17,
+    81: 18,
+}
+
+#: The ten classes of the nuScenes detection task.
+NUSCENES_CLASSES: tuple[str, ...] = (
+    "car",
+    "truck",
+    "construction_vehicle",
+    "bus",
+    "trailer",
+    "barrier",
+    "motorcycle",
+    "bicycle",
+    "pedestrian",
+    "traffic_cone",
+)
+
+
+def semantic_kitti_classes_of(raw_labels: NDArray[np.uint32]) -> NDArray[np.uint8]:
+    """Map SemanticKITTI label words (uint32 [N], instance in the high half) to class ids, uint8 [N]."""
+    table = np.full(1 << 16, IGNORED, np.uint8)
+    for raw_id, class_id in SEMANTIC_KITTI_RAW_IDS.items():
+        table[raw_id] = class_id
+    return table[raw_labels & 0xFFFF]

@@ -1,0 +1,6 @@
+"""Executing bundles: `load_engine` gives an `Engine`, whose `forward` turns a `Frame` into a result."""
+
+from perception.runtime.engine import Engine, load_engine
+from perception.runtime.timing import StageTimer
+
+__all__ = ["Engine", "StageTimer", "load_engine"]

@@ -1,0 +1,24 @@
+"""Timing the stages of a frame."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class StageTimer:
+    """Collects the wall time of named stages, in the order in which they first ran."""
+
+    def __init__(self) -> None:
+        self.stage_ms: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time that the block takes to the stage `name`."""
+        start_s = time.perf_counter()
+        try:
+            yield
+        finally:
+            elapsed_ms = (time.perf_counter() - start_s) * 1e3
+            self.stage_ms[name] = self.stage_ms.get(name, 0.0) + elapsed_ms
