@@ -17,7 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": ("perception.data.simulation.command", "make a labelled drive through a procedural street as a bag"),
     "convert": ("perception.data.convert", "make a bag from a SemanticKITTI, KITTI or nuScenes folder"),
     "train": ("perception.training.command", "train a network and write its bundle"),
-    "demo": ("perception.evaluation.demo", "simulate, replay through the graph, and report"),
+    "demo": ("perception.bringup.demo", "simulate, replay through the graph, and report"),
     "parameters": ("perception.ros.parameters_command", "print a node's parameters as a table"),
 }
 
