@@ -41,7 +41,7 @@ class BundleDescription(Settings):
     #: Fields that a cloud must have, besides x, y, z.
     required_fields: tuple[str, ...] = ("intensity",)
     #: Accuracy that was measured when the bundle was made, and on what.
-    measured: dict[str, float | str] = {}
+    measured: dict[str, float | str] = pydantic.Field(default_factory=dict)
     license: str
     #: Where the weights come from: the command, seed and data that made them.
     origin: str
@@ -66,5 +66,7 @@ def load_description(folder: Path) -> BundleDescription:
         raise ConfigurationError(f"{weights}: missing; the bundle is incomplete, copy it again")
     actual = hashlib.sha256(weights.read_bytes()).hexdigest()
     if actual != description.weights_sha256:
-        raise ConfigurationError(f"{weights}: damaged (checksum {actual[:12]}, expected {description.weights_sha256[:12]})")
+        raise ConfigurationError(
+            f"{weights}: damaged (checksum {actual[:12]}, expected {description.weights_sha256[:12]})"
+        )
     return description
