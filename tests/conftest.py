@@ -34,7 +34,7 @@ def shared() -> Path:
     return folder
 
 
-@pytest.fixture()
+@pytest.fixture
 def semantic_kitti_scan(shared: Path) -> Iterator[Path]:
     """The real SemanticKITTI scan, 123,389 points."""
     yield shared / "data" / "semantickitti_sample" / "000000.bin"

@@ -1,0 +1,45 @@
+# `make demo` and `make test` are all a newcomer needs; both set up whatever is missing.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+SOURCES := src tests launch benchmarks scripts
+KERNEL_SOURCES = $(shell find kernels -name '*.cpp' -o -name '*.h' -o -name '*.hpp' -o -name '*.cu')
+
+.PHONY: help setup demo test lint format bench lock clean distclean
+
+help: ## what each target does
+	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## .venv with every dependency and the built workspace (idempotent, goes on after an interruption)
+	@python="$$(scripts/find-python)" && "$$python" scripts/setup.py
+
+demo: setup ## simulate a drive, label it in a real ROS 2 graph, write out/demo/report.html
+	@$(VENV)/bin/perception demo
+
+test: setup ## all tests
+	@$(PYTHON) -m pytest $(TESTS)
+
+lint: setup ## ruff, mypy, clang-format: changes nothing
+	@$(VENV)/bin/ruff check $(SOURCES)
+	@$(VENV)/bin/ruff format --check --quiet $(SOURCES)
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/clang-format --dry-run --Werror $(KERNEL_SOURCES)
+
+format: setup ## rewrite sources to the house style
+	@$(VENV)/bin/ruff check --fix --quiet $(SOURCES)
+	@$(VENV)/bin/ruff format $(SOURCES)
+	@$(VENV)/bin/clang-format -i $(KERNEL_SOURCES)
+
+bench: setup ## every figure of the README, into out/bench (minutes; wants an idle machine)
+	@for benchmark in benchmarks/*.py; do $(PYTHON) "$$benchmark" || exit 1; done
+
+lock: ## pin requirements.in again (needs uv)
+	@scripts/lock
+
+clean: ## remove what builds and runs leave, keep .venv
+	@rm -rf build install log out .pytest_cache .mypy_cache .ruff_cache .hypothesis $(VENV)/.setup-workspace
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+distclean: clean ## remove .venv too
+	@rm -rf $(VENV)
