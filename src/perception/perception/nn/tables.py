@@ -1,0 +1,81 @@
+"""A frame's voxels at every stride, and the kernel maps between them, each computed once.
+
+A level of stride s holds the voxels floor(c / s) of the input voxels c (the rule of torchsparse 1.x, under which the
+published networks were trained); its coordinates count in units of the level: 0, 1, 2, not multiples of s.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from perception.nn import _shim as ops
+
+
+class FrameTables:
+    """Coordinates and neighbour tables of one batch of voxel clouds.
+
+    Tables are int32 [rows of the output level, kernel volume]: the input row of each kernel offset, -1 where there is
+    none. Every layer of a network that works on the same level shares them.
+    """
+
+    def __init__(self, coords: Tensor) -> None:
+        """Start from the input voxels.
+
+        Args:
+            coords: int32 [N, 4], batch, x, y, z; each row once.
+        """
+        self._coords: dict[int, Tensor] = {1: coords}
+        self._parents: dict[int, Tensor] = {}
+        self._tables: dict[tuple[str, int], Tensor] = {}
+        self._corners: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def coords(self, stride: int) -> Tensor:
+        """The voxels of a level, int32 [N, 4] in units of the level."""
+        if stride not in self._coords:
+            self._coarsen(stride // 2)
+        return self._coords[stride]
+
+    def submanifold(self, stride: int) -> Tensor:
+        """The 3x3x3 neighbours of each voxel of a level, [N, 27], x fastest."""
+        return self._cached("submanifold", stride, lambda: ops.submanifold_table(self.coords(stride)))
+
+    def down(self, stride: int) -> Tensor:
+        """The 2x2x2 voxels of level `stride` in each voxel of level 2 * stride, [M, 8], z fastest."""
+        self.coords(2 * stride)
+        return self._tables["down", stride]
+
+    def up(self, stride: int) -> Tensor:
+        """The voxel of level 2 * stride that each voxel of level `stride` lies in, [N, 8], all but one -1."""
+        return self._cached("up", stride, lambda: ops.transposed_table(self.coords(stride), self.parents(stride)))
+
+    def parents(self, stride: int) -> Tensor:
+        """The row of level 2 * stride that each voxel of level `stride` lies in, int32 [N]."""
+        self.coords(2 * stride)
+        return self._parents[stride]
+
+    def ancestors(self, stride: int) -> Tensor:
+        """The row of level `stride` that each input voxel lies in, int64 [N]."""
+        rows = torch.arange(len(self._coords[1]))
+        level = 1
+        while level < stride:
+            rows = self.parents(level).long()[rows]
+            level *= 2
+        return rows
+
+    def corners(self, stride: int) -> tuple[Tensor, Tensor]:
+        """The 8 voxels of a level around each input voxel and their trilinear weights, int32 and float32 [N, 8]."""
+        if stride not in self._corners:
+            self._corners[stride] = ops.trilinear_corners(self._coords[1], self.coords(stride), stride)
+        return self._corners[stride]
+
+    def _coarsen(self, stride: int) -> None:
+        fine = self.coords(stride)
+        coarse, self._parents[stride] = ops.downsample(fine)
+        self._coords[2 * stride] = coarse
+        self._tables["down", stride] = ops.strided_table(fine, self._parents[stride], len(coarse))
+
+    def _cached(self, kind: str, stride: int, compute) -> Tensor:
+        if (kind, stride) not in self._tables:
+            self._tables[kind, stride] = compute()
+        return self._tables[kind, stride]
