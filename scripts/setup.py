@@ -48,6 +48,11 @@ def run(command: list[str], what: str, **options: object) -> None:
         fail(f"{what} failed; the whole output is in {LOG.relative_to(TOP)}")
 
 
+def output_of_python(code: str) -> str:
+    """What a line of code prints in the virtual environment."""
+    return subprocess.check_output([PYTHON, "-c", code], text=True).strip()
+
+
 class Step:
     """A named part of the set-up that is skipped while what it depends on is unchanged."""
 
@@ -198,10 +203,10 @@ def build_workspace() -> None:
         colcon = shutil.which("colcon", path=build_environment()["PATH"])
         if not colcon:
             fail("colcon is missing; type: sudo apt-get install python3-colcon-common-extensions")
+        folders = ["--log-base", str(BUILD / "log"), "build", "--install-base", str(VENV), "--build-base", str(BUILD)]
+        layout = ["--merge-install", "--symlink-install", "--base-paths", *bases]
         run(
-            [colcon, "--log-base", str(BUILD / "log"), "build", "--merge-install", "--symlink-install"]
-            + ["--install-base", str(VENV), "--build-base", str(BUILD), "--base-paths", *bases]
-            + ["--cmake-args", f"-DPython3_EXECUTABLE={PYTHON}", "-DBUILD_TESTING=OFF"],
+            [colcon, *folders, *layout, "--cmake-args", f"-DPython3_EXECUTABLE={PYTHON}", "-DBUILD_TESTING=OFF"],
             "colcon build",
             cwd=TOP,
             env=build_environment(),
@@ -211,9 +216,7 @@ def build_workspace() -> None:
 
 def link_package() -> None:
     """Make `import perception` and `.venv/bin/perception` work with nothing sourced."""
-    site_packages = subprocess.check_output(
-        [PYTHON, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True
-    ).strip()
+    site_packages = output_of_python("import sysconfig; print(sysconfig.get_path('purelib'))")
     # colcon's symlink install leaves the package in its build folder and relies on PYTHONPATH.
     Path(site_packages, "perception_workspace.pth").write_text(f"{BUILD / 'perception'}\n")
     command = VENV / "bin" / "perception"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,6 +34,6 @@ def shared() -> Path:
 
 
 @pytest.fixture
-def semantic_kitti_scan(shared: Path) -> Iterator[Path]:
+def semantic_kitti_scan(shared: Path) -> Path:
     """The real SemanticKITTI scan, 123,389 points."""
-    yield shared / "data" / "semantickitti_sample" / "000000.bin"
+    return shared / "data" / "semantickitti_sample" / "000000.bin"
