@@ -1,0 +1,146 @@
+"""What an evaluation found, as values: the one source of metrics.json, its schema, and the report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import pydantic
+
+from perception.classes import IGNORED
+from perception.configuration import Settings
+from perception.evaluation.metrics import ConfusionMatrix
+
+SCHEMA_FILE = Path(__file__).parent / "templates" / "metrics.schema.json"
+
+Count = Annotated[int, pydantic.Field(ge=0)]
+Share = Annotated[float, pydantic.Field(ge=0, le=1)]
+Milliseconds = Annotated[float, pydantic.Field(allow_inf_nan=False)]
+
+
+class LatencySummary(Settings):
+    """Percentiles of one stage, in milliseconds."""
+
+    p50: Milliseconds
+    p95: Milliseconds
+    p99: Milliseconds
+    max: Milliseconds
+    count: Annotated[int, pydantic.Field(ge=1)]
+
+
+class FrameCounts(Settings):
+    """What became of the frames: every one that was published came out or was dropped for a reason."""
+
+    model_config = pydantic.ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+    in_: Count = pydantic.Field(alias="in")
+    out: Count
+    dropped: Count
+    dropped_by_reason: dict[str, Count]
+
+    @pydantic.model_validator(mode="after")
+    def _every_frame_is_accounted_for(self) -> FrameCounts:
+        if self.dropped != sum(self.dropped_by_reason.values()) or self.in_ != self.out + self.dropped:
+            raise ValueError(
+                f"{self.in_} frames in, {self.out} out, {self.dropped} dropped ({self.dropped_by_reason}) do not add up"
+            )
+        return self
+
+
+class SegmentationResults(Settings):
+    """How well points were labelled; classes that do not occur in the truth are left out of `iou`."""
+
+    #: Over the classes that occur in the truth; None when nothing was compared.
+    mean_iou: Share | None
+    accuracy: Share | None
+    iou: dict[str, Share]
+    #: Points of each class in the truth.
+    points: dict[str, Count]
+    classes: tuple[str, ...]
+    #: Truth in rows, prediction in columns, in the order of `classes`.
+    confusion: tuple[tuple[Count, ...], ...]
+    #: Frames that were compared.
+    frames: Count
+
+    @classmethod
+    def from_confusion(cls, matrix: ConfusionMatrix, classes: tuple[str, ...], frames: int) -> SegmentationResults:
+        """Read every figure off a confusion matrix."""
+        occurring = [(name, index) for index, name in enumerate(classes) if matrix.occurs[index]]
+        iou = matrix.iou()
+        return cls(
+            mean_iou=matrix.mean_iou() if occurring else None,
+            accuracy=matrix.accuracy() if occurring else None,
+            iou={name: float(iou[index]) for name, index in occurring},
+            points={name: int(matrix.truth_points[index]) for name, index in occurring},
+            classes=classes,
+            confusion=tuple(tuple(row) for row in matrix.counts.tolist()),
+            frames=frames,
+        )
+
+
+class MachineDescription(Settings):
+    """Where it ran."""
+
+    cpu: str
+    cores: Annotated[int, pydantic.Field(ge=1)]
+    memory_gib: float
+    system: str
+    ros_distro: str
+    rmw: str
+    #: Version of Python and of each package that matters.
+    versions: dict[str, str]
+
+
+class RunDescription(Settings):
+    """What ran."""
+
+    command: str
+    created: str
+    bundle: str
+    bundle_sha256: str = pydantic.Field(pattern="^[0-9a-f]{64}$")
+    sensor: str
+    seeds: tuple[int, ...]
+    duration_s: float
+    rate_hz: float
+    machine: MachineDescription
+
+
+class RealScanResults(Settings):
+    """A real scan that went through the same graph."""
+
+    file: str
+    points: Count
+    #: None when the scan came without labels.
+    segmentation: SegmentationResults | None
+
+
+class EvaluationResults(Settings):
+    """Everything in metrics.json."""
+
+    format: Annotated[int, pydantic.Field(ge=1, le=1)] = 1
+    run: RunDescription
+    segmentation: SegmentationResults
+    latency_ms: dict[str, LatencySummary]
+    frames: FrameCounts
+    real_scan: RealScanResults | None = None
+
+    def write(self, path: Path) -> None:
+        """Write metrics.json."""
+        path.write_text(self.model_dump_json(indent=1) + "\n")
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of metrics.json, as shipped in SCHEMA_FILE."""
+    schema = EvaluationResults.model_json_schema(mode="serialization", by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def write_schema() -> None:
+    """Write SCHEMA_FILE again after the models above changed; a test compares the two."""
+    SCHEMA_FILE.write_text(json.dumps(json_schema(), indent=1) + "\n")
+
+
+def names_to_ids(source: tuple[str, ...], target: tuple[str, ...]) -> list[int]:
+    """For each class name of `source`, its index in `target`, or IGNORED where it has none."""
+    return [target.index(name) if name in target else IGNORED for name in source]
