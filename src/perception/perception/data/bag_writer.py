@@ -1,0 +1,168 @@
+"""Writing a drive as a rosbag2 bag in MCAP."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+
+from perception.configuration import ConfigurationError
+from perception.data import bag_types
+from perception.data.bag_clouds import encode_cloud
+from perception.data.bag_messages import (
+    encode_camera_info,
+    encode_image,
+    encode_objects,
+    encode_odometry,
+    encode_transforms,
+    encode_velocities,
+)
+from perception.data.bag_types import Topics, typestore
+from perception.data.drive import CameraImage, DriveFrame
+
+#: rosbag2's metadata version: 8 is understood by Humble, Jazzy and Kilted alike; 9 only by the later ones.
+METADATA_VERSION: Literal[8, 9] = 8
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+#: log time in ns, topic, message type, message
+Entry = tuple[int, str, str, Any]
+
+
+def write_bag(
+    path: Path, frames: Iterable[DriveFrame], compression: str | None, overwrite: bool, topics: Topics
+) -> None:
+    """Write a bag beside `path` and rename it when it is whole, so that a crash leaves nothing under that name."""
+    if compression not in (None, "zstd"):
+        raise ConfigurationError(f"compression '{compression}' is not known: use zstd or none")
+    _refuse_to_replace(path, overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        unfinished = beside / path.name
+        _write(unfinished, frames, compression, topics)
+        if path.exists():
+            path.rename(beside / "replaced")
+        unfinished.rename(path)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _refuse_to_replace(path: Path, overwrite: bool) -> None:
+    if not path.exists():
+        return
+    if not overwrite:
+        raise ConfigurationError(f"{path} exists already: choose another name or allow overwriting")
+    if not (path / "metadata.yaml").is_file():
+        raise ConfigurationError(f"{path} is not a bag, so it is not overwritten: choose another name")
+
+
+def _write(path: Path, frames: Iterable[DriveFrame], compression: str | None, topics: Topics) -> None:
+    writer = Writer(path, version=METADATA_VERSION, storage_plugin=StoragePlugin.MCAP)
+    if compression == "zstd":
+        # Inside the MCAP file, where ros2 bag, Foxglove and the mcap tools read it without help.
+        writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+    connections: dict[str, Connection] = {}
+    with writer:
+        for entries in drive_messages(frames, topics):
+            for _, topic, message_type, _ in entries:
+                if topic not in connections:
+                    qos = [_qos(topic)]
+                    connections[topic] = writer.add_connection(
+                        topic, message_type, typestore=typestore(), offered_qos_profiles=qos
+                    )
+            for log_time_ns, topic, message_type, message in sorted(entries, key=lambda entry: entry[0]):
+                writer.write(connections[topic], log_time_ns, typestore().serialize_cdr(message, message_type))
+        if not connections:
+            raise ConfigurationError(f"the drive has no frames, so {path.name} is not written")
+
+
+def drive_messages(frames: Iterable[DriveFrame], topics: Topics) -> Iterator[list[Entry]]:
+    """Turn each frame into its messages."""
+    fixed: dict[tuple[str, str], NDArray[np.float64]] = {}
+    for drive_frame in frames:
+        entries = list(_frame_messages(drive_frame, topics))
+        if _update(fixed, _fixed_transforms(drive_frame)):
+            # A late subscriber gets only the last message of a topic: it always holds every transform.
+            message = encode_transforms(fixed, drive_frame.frame.stamp_ns)
+            first_ns = min(log_time_ns for log_time_ns, *_ in entries)
+            entries.insert(0, (first_ns, "/tf_static", bag_types.TRANSFORMS, message))
+        yield entries
+
+
+def _frame_messages(drive_frame: DriveFrame, topics: Topics) -> Iterator[Entry]:
+    frame = drive_frame.frame
+    stamp_ns, frame_id = frame.stamp_ns, frame.frame_id or "lidar"
+    if drive_frame.odom_from_base is not None:
+        odom_from_base = {("odom", "base_link"): drive_frame.odom_from_base}
+        yield stamp_ns, "/tf", bag_types.TRANSFORMS, encode_transforms(odom_from_base, stamp_ns)
+    if drive_frame.odom_from_base is not None or drive_frame.twist is not None:
+        odometry = encode_odometry(drive_frame.odom_from_base, drive_frame.twist, stamp_ns, "base_link")
+        yield stamp_ns, topics.odometry, bag_types.ODOMETRY, odometry
+    for image in drive_frame.images:
+        yield from _image_messages(image, topics)
+    arrival_ns = stamp_ns + sweep_duration_ns(drive_frame)
+    if drive_frame.objects is not None:
+        objects = drive_frame.objects
+        if np.isfinite(objects.velocities).any():
+            yield arrival_ns, topics.velocities, bag_types.POINT_CLOUD, encode_velocities(objects, stamp_ns, frame_id)
+        yield arrival_ns, topics.objects, bag_types.DETECTIONS, encode_objects(objects, stamp_ns, frame_id)
+    yield arrival_ns, topics.points, bag_types.POINT_CLOUD, encode_cloud(frame.cloud, stamp_ns, frame_id)
+    # Last, so that it fills a chunk of its own, which a reader that wants no ground truth never loads.
+    if drive_frame.class_ids is not None or drive_frame.instance_ids is not None:
+        labels = drive_frame.class_ids, drive_frame.instance_ids
+        labelled = encode_cloud(frame.cloud, stamp_ns, frame_id, *labels)
+        yield arrival_ns, topics.labelled_points, bag_types.POINT_CLOUD, labelled
+
+
+def _image_messages(image: CameraImage, topics: Topics) -> Iterator[Entry]:
+    if not NAME.fullmatch(image.name):
+        raise ConfigurationError(f"camera name '{image.name}' cannot be a topic: use letters, digits and underscores")
+    yield image.stamp_ns, topics.camera_info(image.name), bag_types.CAMERA_INFO, encode_camera_info(image)
+    yield image.stamp_ns, topics.image(image.name), bag_types.IMAGE, encode_image(image)
+
+
+def sweep_duration_ns(drive_frame: DriveFrame) -> int:
+    """Time from the stamp to the last point, after which a driver publishes the sweep; 0 without point times."""
+    time_s = drive_frame.frame.cloud.time_s
+    if time_s is None or not np.isfinite(time_s).any():
+        return 0
+    return max(0, round(float(time_s[np.isfinite(time_s)].max()) * 1e9))
+
+
+def _fixed_transforms(drive_frame: DriveFrame) -> dict[tuple[str, str], NDArray[np.float64]]:
+    fixed = {("base_link", drive_frame.frame.frame_id or "lidar"): drive_frame.base_from_lidar}
+    fixed.update({("base_link", image.name): image.base_from_camera for image in drive_frame.images})
+    if drive_frame.odom_from_base is not None:
+        fixed["map", "odom"] = np.eye(4)
+    return fixed
+
+
+def _update(known: dict[tuple[str, str], NDArray[np.float64]], now: dict[tuple[str, str], NDArray[np.float64]]) -> bool:
+    changed = any(key not in known or not np.array_equal(known[key], value) for key, value in now.items())
+    known.update(now)
+    return changed
+
+
+def _qos(topic: str) -> Qos:
+    """The profile of the topic's usual publisher: tf_static is latched, everything is reliable."""
+    latched = topic == "/tf_static"
+    forever = QosTime(9223372036, 854775807)
+    return Qos(
+        history=QosHistory.KEEP_LAST,
+        depth=1 if latched else 10,
+        reliability=QosReliability.RELIABLE,
+        durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
+        deadline=forever,
+        lifespan=forever,
+        liveliness=QosLiveliness.AUTOMATIC,
+        liveliness_lease_duration=forever,
+        avoid_ros_namespace_conventions=False,
+    )
