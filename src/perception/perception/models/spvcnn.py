@@ -27,6 +27,10 @@ class SPVCNN(nn.Module):
         input_channels: features of each voxel; 4 for x, y, z (metres) and intensity.
     """
 
+    #: The levels (strides) that it has convolutions on, and those that it exchanges with the points.
+    levels = (1, 2, 4, 8, 16)
+    point_levels = (4, 16)
+
     def __init__(self, classes: int = 19, width: float = 1.0, input_channels: int = 4) -> None:
         super().__init__()
         c = [int(width * channels) for channels in OFFICIAL_CHANNELS]

@@ -5,6 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from perception.ops.reference import (  # noqa: F401
+    devoxelize,
+    downsample,
+    inverse_convolution,
+    scatter_mean,
+    sparse_convolution,
+    strided_table,
+    voxelize,
+)
+
 
 def _keys(coords: Tensor) -> Tensor:
     wide = coords.long()
@@ -27,30 +37,7 @@ def submanifold_table(coords: Tensor) -> Tensor:
     return torch.stack(columns, 1)
 
 
-def downsample(coords: Tensor) -> tuple[Tensor, Tensor]:
-    coarse = torch.cat([coords[:, :1], coords[:, 1:] >> 1], 1)
-    unique, parents = torch.unique(coarse, dim=0, return_inverse=True)
-    return unique, parents.int()
-
-
-def _child(coords: Tensor) -> Tensor:
-    low = coords & 1
-    return (4 * low[:, 1] + 2 * low[:, 2] + low[:, 3]).long()
-
-
-def strided_table(fine: Tensor, parents: Tensor, count: int) -> Tensor:
-    table = torch.full((count, 8), -1, dtype=torch.int32)
-    table[parents.long(), _child(fine)] = torch.arange(len(fine), dtype=torch.int32)
-    return table
-
-
-def transposed_table(fine: Tensor, parents: Tensor) -> Tensor:
-    table = torch.full((len(fine), 8), -1, dtype=torch.int32)
-    table[torch.arange(len(fine)), _child(fine)] = parents
-    return table
-
-
-def trilinear_corners(points: Tensor, coords: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+def trilinear_table(points: Tensor, coords: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     position = points[:, 1:].float() / stride
     base = position.floor()
     fraction = position - base
@@ -65,22 +52,3 @@ def trilinear_corners(points: Tensor, coords: Tensor, stride: int) -> tuple[Tens
     index, weight = torch.stack(rows, 1), torch.stack(weights, 1)
     weight = weight * (index >= 0)
     return index, weight / (weight.sum(1, keepdim=True) + 1e-8)
-
-
-def sparse_convolution(features: Tensor, kernel: Tensor, table: Tensor) -> Tensor:
-    output = features.new_zeros(len(table), kernel.shape[2])
-    for offset in range(kernel.shape[0]):
-        column = table[:, offset].long()
-        present = (column >= 0).nonzero()[:, 0]
-        output = output.index_add(0, present, features[column[present]] @ kernel[offset])
-    return output
-
-
-def interpolate(features: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
-    return (features[rows.clamp(min=0).long()] * weights[:, :, None].to(features.dtype)).sum(1)
-
-
-def group_mean(features: Tensor, groups: Tensor, count: int) -> Tensor:
-    total = features.new_zeros(count, features.shape[1]).index_add(0, groups, features)
-    size = torch.bincount(groups, minlength=count).clamp(min=1)
-    return total / size[:, None]

@@ -11,7 +11,7 @@ from perception.nn.sparse_tensor import SparseTensor
 class BatchNorm(nn.BatchNorm1d):
     """Batch normalisation of each channel over all voxels."""
 
-    def forward(self, tensor: SparseTensor) -> SparseTensor:
+    def forward(self, tensor: SparseTensor) -> SparseTensor:  # type: ignore[override]
         """Normalise the features."""
         return tensor.with_features(super().forward(tensor.features))
 

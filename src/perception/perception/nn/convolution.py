@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -45,15 +47,29 @@ class Conv3d(nn.Module):
             return stride
         return stride // 2 if self.transposed else stride * 2
 
-    def table(self, tensor: SparseTensor) -> Tensor:
-        """The neighbour table of this convolution (of size 2 or 3) on the tensor's level."""
-        if self.kernel_size == 3:
-            return tensor.tables.submanifold(tensor.stride)
-        return tensor.tables.up(tensor.stride // 2) if self.transposed else tensor.tables.down(tensor.stride)
-
     def forward(self, tensor: SparseTensor) -> SparseTensor:
         """Convolve; the result is on `output_level(tensor.stride)`."""
-        if self.kernel_size == 1:
-            return tensor.with_features(tensor.features @ self.kernel)
-        features = ops.sparse_convolution(tensor.features, self.kernel, self.table(tensor))
-        return SparseTensor(features, tensor.tables, self.output_level(tensor.stride))
+        return self.convolve(tensor)
+
+    def convolve(
+        self, tensor: SparseTensor, bias: Tensor | None = None, residual: Tensor | None = None, relu: bool = False
+    ) -> SparseTensor:
+        """Convolve, then add the bias [C_out] and the residual [N_out, C_out], then rectify, in one operation."""
+        level = self.output_level(tensor.stride)
+        features = self._operation(tensor, level)(self.kernel, bias, residual, relu)
+        return SparseTensor(features, tensor.tables, level)
+
+    def _operation(self, tensor: SparseTensor, level: int) -> Callable[..., Tensor]:
+        if self.kernel_size == 3:
+            return partial(ops.sparse_convolution, tensor.features, tensor.tables.submanifold(level))
+        if self.transposed:
+            return partial(ops.inverse_convolution, tensor.features, *tensor.tables.up(level))
+        if self.kernel_size == 2:
+            return partial(ops.sparse_convolution, tensor.features, tensor.tables.down(tensor.stride))
+        return partial(_pointwise, tensor.features)
+
+
+def _pointwise(features: Tensor, kernel: Tensor, bias: Tensor | None, residual: Tensor | None, relu: bool) -> Tensor:
+    result = features @ kernel if bias is None else torch.addmm(bias, features, kernel)
+    result = result if residual is None else result + residual
+    return result.relu() if relu else result

@@ -6,6 +6,8 @@ published networks were trained); its coordinates count in units of the level: 0
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -26,9 +28,18 @@ class FrameTables:
             coords: int32 [N, 4], batch, x, y, z; each row once.
         """
         self._coords: dict[int, Tensor] = {1: coords}
-        self._parents: dict[int, Tensor] = {}
-        self._tables: dict[tuple[str, int], Tensor] = {}
+        self._submanifold: dict[int, Tensor] = {}
+        self._down: dict[int, Tensor] = {}
+        self._up: dict[int, tuple[Tensor, Tensor]] = {}
         self._corners: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def fill(self, strides: Iterable[int], corner_strides: Iterable[int] = ()) -> FrameTables:
+        """Compute ahead what a network on these levels will ask for, so that it can be timed apart."""
+        for stride in strides:
+            self.submanifold(stride)
+        for stride in corner_strides:
+            self.corners(stride)
+        return self
 
     def coords(self, stride: int) -> Tensor:
         """The voxels of a level, int32 [N, 4] in units of the level."""
@@ -38,44 +49,42 @@ class FrameTables:
 
     def submanifold(self, stride: int) -> Tensor:
         """The 3x3x3 neighbours of each voxel of a level, [N, 27], x fastest."""
-        return self._cached("submanifold", stride, lambda: ops.submanifold_table(self.coords(stride)))
+        if stride not in self._submanifold:
+            self._submanifold[stride] = ops.submanifold_table(self.coords(stride))
+        return self._submanifold[stride]
 
     def down(self, stride: int) -> Tensor:
         """The 2x2x2 voxels of level `stride` in each voxel of level 2 * stride, [M, 8], z fastest."""
         self.coords(2 * stride)
-        return self._tables["down", stride]
+        return self._down[stride]
 
-    def up(self, stride: int) -> Tensor:
-        """The voxel of level 2 * stride that each voxel of level `stride` lies in, [N, 8], all but one -1."""
-        return self._cached("up", stride, lambda: ops.transposed_table(self.coords(stride), self.parents(stride)))
+    def up(self, stride: int) -> tuple[Tensor, Tensor]:
+        """The row of level 2 * stride that each voxel of level `stride` lies in, and its offset there.
 
-    def parents(self, stride: int) -> Tensor:
-        """The row of level 2 * stride that each voxel of level `stride` lies in, int32 [N]."""
+        Returns:
+            int32 [N] rows and uint8 [N] offsets ``4dx + 2dy + dz``.
+        """
         self.coords(2 * stride)
-        return self._parents[stride]
+        return self._up[stride]
 
     def ancestors(self, stride: int) -> Tensor:
-        """The row of level `stride` that each input voxel lies in, int64 [N]."""
-        rows = torch.arange(len(self._coords[1]))
+        """The row of level `stride` that each input voxel lies in, int32 [N]."""
+        rows = torch.arange(len(self._coords[1]), dtype=torch.int32)
         level = 1
         while level < stride:
-            rows = self.parents(level).long()[rows]
+            rows = self.up(level)[0][rows]
             level *= 2
         return rows
 
     def corners(self, stride: int) -> tuple[Tensor, Tensor]:
         """The 8 voxels of a level around each input voxel and their trilinear weights, int32 and float32 [N, 8]."""
         if stride not in self._corners:
-            self._corners[stride] = ops.trilinear_corners(self._coords[1], self.coords(stride), stride)
+            points = self._coords[1].float()
+            self._corners[stride] = ops.trilinear_table(points, self.coords(stride), stride)
         return self._corners[stride]
 
     def _coarsen(self, stride: int) -> None:
-        fine = self.coords(stride)
-        coarse, self._parents[stride] = ops.downsample(fine)
-        self._coords[2 * stride] = coarse
-        self._tables["down", stride] = ops.strided_table(fine, self._parents[stride], len(coarse))
-
-    def _cached(self, kind: str, stride: int, compute) -> Tensor:
-        if (kind, stride) not in self._tables:
-            self._tables[kind, stride] = compute()
-        return self._tables[kind, stride]
+        coarser = ops.downsample(self.coords(stride))
+        self._coords[2 * stride] = coarser.coords
+        self._up[stride] = (coarser.parent, coarser.offset)
+        self._down[stride] = ops.strided_table(coarser.parent, coarser.offset, len(coarser.coords))

@@ -1,0 +1,83 @@
+"""The PyTorch executor of segmentation bundles, on the project's CPU kernels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from perception.bundle.format import WEIGHTS_FILE, BundleDescription
+from perception.configuration import ConfigurationError
+from perception.models.build import build_network
+from perception.models.checkpoints import load_checkpoint
+from perception.models.voxels import FrameVoxels, voxelize_frame
+from perception.nn.fusion import fuse
+from perception.nn.tables import FrameTables
+from perception.runtime.timing import StageTimer
+from perception.types import Frame, LabelledCloud, PointCloud
+
+WARM_UP_POINTS = 20_000
+
+
+class TorchSegmentationEngine:
+    """Labels every point of a frame: voxels, kernel maps, network, labels; each stage timed."""
+
+    def __init__(
+        self, folder: Path, description: BundleDescription, device: str = "cpu", threads: int | None = None
+    ) -> None:
+        """Build the network, load its weights, and fuse its layers.
+
+        Args:
+            folder: the bundle.
+            description: what its bundle.yaml says.
+            device: only "cpu".
+            threads: how many cores to use, all by default. PyTorch keeps one number for the whole process.
+
+        Raises:
+            ConfigurationError: another device, or weights that are not this network's.
+        """
+        if device != "cpu":
+            raise ConfigurationError(f"device '{device}': the torch engine runs on 'cpu' only")
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.description = description
+        network = build_network(description.network, len(description.classes))
+        load_checkpoint(network, folder / WEIGHTS_FILE)
+        self._network = fuse(network)
+
+    def warm_up(self) -> None:
+        """Label a made-up cloud once."""
+        points = np.random.default_rng(0).uniform(-20, 20, (WARM_UP_POINTS, 4)).astype(np.float32)
+        self.forward(Frame(PointCloud(points)))
+
+    def forward(self, frame: Frame) -> LabelledCloud:
+        """Label a frame; see `perception.runtime.Engine.forward`."""
+        points = frame.cloud.points
+        if points.ndim != 2 or points.shape[1] != 4 or points.dtype != np.float32:
+            raise ValueError(f"points are {points.dtype} {list(points.shape)}, expected float32 [N, 4]")
+        if not len(points):
+            return LabelledCloud(np.empty(0, np.uint8), np.empty(0, np.float32))
+        timer = StageTimer()
+        with torch.inference_mode():
+            with timer.stage("voxelize"):
+                voxels = voxelize_frame(points, self.description.voxel_size_m)
+            with timer.stage("maps"):
+                tables = FrameTables(voxels.coords).fill(self._network.levels, self._network.point_levels)
+            with timer.stage("network"):
+                scores = self._network.label(tables, voxels.features)
+            with timer.stage("labels"):
+                class_ids, probabilities = _labels(scores, voxels)
+        return LabelledCloud(class_ids, probabilities, timer.stage_ms)
+
+    def close(self) -> None:
+        """Free the network."""
+        del self._network
+
+
+def _labels(scores: Tensor, voxels: FrameVoxels) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Give each point the most probable class of its voxel: uint8 [N], float32 [N]."""
+    probabilities, class_ids = scores.softmax(dim=1).max(dim=1)
+    return class_ids.numpy().astype(np.uint8)[voxels.inverse], probabilities.numpy()[voxels.inverse]
