@@ -39,6 +39,5 @@ def test_transforms_are_the_ones_that_bags_hold() -> None:
     from rosbags.typesys import Stores, get_typestore
 
     typestore = get_typestore(Stores.ROS2_KILTED)
-    assert type_hash("tf2_msgs/msg/TFMessage") == typestore.hash_rihs01("tf2_msgs/msg/TFMessage").removeprefix(
-        "RIHS01_"
-    )
+    expected = typestore.hash_rihs01("tf2_msgs/msg/TFMessage")
+    assert type_hash("tf2_msgs/msg/TFMessage") == expected.removeprefix("RIHS01_")
