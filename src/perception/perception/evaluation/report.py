@@ -1,0 +1,93 @@
+"""The report of an evaluation: one HTML file that needs nothing else, and metrics.json with the same figures."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+
+from perception.evaluation.charts import STAGE_COLORS, confusion_rows, histogram, timeline
+from perception.evaluation.panels import LabelledScan, draw_panels
+from perception.evaluation.pictures import WRONG, Picture
+from perception.evaluation.results import EvaluationResults
+
+REPORT_FILE = "report.html"
+METRICS_FILE = "metrics.json"
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """Everything that the report shows.
+
+    Attributes:
+        results: the figures.
+        colors: name of each class -> RGB.
+        scans: labelled frames to draw, two or three.
+        frame_stages_ms: for every labelled frame, the milliseconds of each stage, not overlapping; they sum to
+            the frame's total.
+        real_scan: a real scan to draw, if there was one.
+        notes: sentences about what the figures do not say.
+    """
+
+    results: EvaluationResults
+    colors: Mapping[str, tuple[int, int, int]]
+    scans: Sequence[LabelledScan]
+    frame_stages_ms: Sequence[Mapping[str, float]]
+    real_scan: LabelledScan | None = None
+    notes: Sequence[str] = ()
+
+
+def write_report(folder: Path, inputs: ReportInputs) -> Path:
+    """Write report.html and metrics.json into `folder`; gives the report's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    inputs.results.write(folder / METRICS_FILE)
+    report = folder / REPORT_FILE
+    report.write_text(render(inputs), encoding="utf-8")
+    return report
+
+
+def render(inputs: ReportInputs) -> str:
+    """The report as HTML."""
+    environment = Environment(
+        loader=PackageLoader("perception.evaluation"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"rgb": _css_color, "data_uri": data_uri, "thousands": lambda number: f"{number:,}"}
+    results = inputs.results
+    columns, rows = confusion_rows(results.segmentation.classes, results.segmentation.confusion)
+    return environment.get_template("report.html.j2").render(
+        results=results,
+        inputs=inputs,
+        scans=[(scan, draw_panels(scan)) for scan in inputs.scans],
+        real_scan=(inputs.real_scan, draw_panels(inputs.real_scan)) if inputs.real_scan else None,
+        wrong=WRONG,
+        stage_colors=_stage_colors(inputs.frame_stages_ms),
+        timeline=timeline(inputs.frame_stages_ms),
+        histogram=histogram([sum(stages.values()) for stages in inputs.frame_stages_ms]),
+        confusion_columns=columns,
+        confusion_rows=rows,
+    )
+
+
+def data_uri(picture: Picture) -> str:
+    """A picture as a data URI: lossless WebP, since points of one pixel do not survive lossy coding."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "WEBP", lossless=True, quality=60, method=2)
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _css_color(color: Sequence[int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*color)
+
+
+def _stage_colors(frames: Sequence[Mapping[str, float]]) -> dict[str, str]:
+    stages = dict.fromkeys(stage for frame in frames for stage in frame)
+    return {stage: STAGE_COLORS[index % len(STAGE_COLORS)] for index, stage in enumerate(stages)}

@@ -1,0 +1,48 @@
+"""Geometry of the report's charts."""
+
+import pytest
+from perception.evaluation.charts import confusion_rows, histogram, tick_values, timeline
+
+
+@pytest.mark.parametrize("maximum", [0.3, 1.0, 7.0, 99.0, 100.0, 1234.5])
+def test_ticks_are_round_and_end_at_most_at_the_maximum(maximum):
+    ticks = tick_values(maximum)
+    assert ticks[0] == 0.0
+    assert 2 <= len(ticks) <= 7
+    assert ticks[-1] <= maximum * (1 + 1e-9)
+
+
+def test_an_axis_of_nothing_has_its_origin():
+    assert tick_values(0.0) == [0.0]
+
+
+def test_stages_stack_to_the_frames_total():
+    chart = timeline([{"a": 10.0, "b": 30.0}, {"a": 20.0}], width=100, height=80)
+    first, second = [[box for box in chart.rectangles if box.x == x] for x in (0.0, 50.0)]
+    assert [box.height for box in first] == [20.0, 60.0]
+    assert (first[0].y, first[1].y) == (60.0, 0.0)
+    assert [(box.y, box.height) for box in second] == [(40.0, 40.0)]
+    assert first[0].color == second[0].color != first[1].color
+
+
+def test_every_frame_is_in_one_bar():
+    samples_ms = [0.0, 1.0, 1.1, 99.0, 100.0]
+    chart = histogram(samples_ms, height=10)
+    counts = [int(box.hint.rsplit(" ", 2)[1]) for box in chart.rectangles]
+    assert sum(counts) == len(samples_ms)
+    assert max(box.height for box in chart.rectangles) == 10
+
+
+def test_charts_of_nothing_are_empty():
+    assert timeline([]).rectangles == ()
+    assert all(box.height == 0 for box in histogram([]).rectangles)
+
+
+def test_the_confusion_matrix_leaves_out_what_never_occurs():
+    columns, rows = confusion_rows(("a", "b", "c"), [[999, 0, 1], [0, 0, 0], [0, 0, 0]])
+    assert columns == ["a", "c"]
+    assert [name for name, _ in rows] == ["a"]
+    right, wrong = rows[0][1]
+    assert (right.percent, right.points, right.right) == (pytest.approx(99.9), 999, True)
+    assert wrong.strength == pytest.approx(0.0, abs=1e-9)
+    assert right.strength > 0.99
