@@ -11,10 +11,10 @@ import pytest
 # The helpers lie beside the tests and are imported by their plain names.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from support import Graph  # noqa: E402
+from support import Graph
 
 
-@pytest.fixture()
+@pytest.fixture
 def graph() -> Iterator[Graph]:
     """A node of the test's own in the graph."""
     graph = Graph()

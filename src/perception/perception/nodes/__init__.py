@@ -1,1 +1,1 @@
-"""nodes."""
+"""The ROS 2 nodes, one file a node, and what runs them in a process."""

@@ -1,0 +1,86 @@
+"""Running nodes in a process that ends cleanly on SIGINT and SIGTERM."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+
+import rclpy
+from rclpy.exceptions import ParameterException
+from rclpy.executors import Executor, MultiThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+
+from perception.configuration import ConfigurationError
+from perception.ros.middleware import prepare_environment
+from perception.ros.node_base import ManagedNode
+
+#: A node may at the same time change state, load a bundle, receive, and publish diagnostics.
+THREADS_PER_NODE = 4
+
+
+def run_nodes(factories: Sequence[Callable[[], ManagedNode]], arguments: list[str] | None = None) -> int:
+    """Create nodes, run them in one executor until a signal comes, and return the process's exit code.
+
+    Args:
+        factories: each makes one node.
+        arguments: the command line with its ROS arguments; None: that of the process.
+
+    Returns:
+        0 after SIGINT or SIGTERM, 1 when a callback raised, 2 when a parameter or argument is wrong.
+    """
+    stop = threading.Event()
+    # Our own handlers: rclpy's would shut the context down under the nodes' feet.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    prepare_environment()
+    try:
+        nodes = _start(factories, arguments)
+    except (ParameterException, ConfigurationError) as error:
+        print(f"cannot start: {error}", file=sys.stderr)
+        rclpy.try_shutdown()
+        return 2
+    failed = _spin_until(stop, nodes)
+    for node in nodes:
+        node.close()
+    rclpy.try_shutdown()
+    return int(failed)
+
+
+def _start(factories: Sequence[Callable[[], ManagedNode]], arguments: list[str] | None) -> list[ManagedNode]:
+    try:
+        rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:
+        # rcl's own text: what it found and where, then its source files.
+        raise ConfigurationError(str(error).partition(", at /")[0]) from None
+    return [factory() for factory in factories]
+
+
+def _spin_until(stop: threading.Event, nodes: Sequence[ManagedNode]) -> bool:
+    """Spin in a thread of its own until `stop`; returns whether a callback raised.
+
+    The main thread only waits: Python delivers signals there, and nowhere else.
+    """
+    executor = MultiThreadedExecutor(num_threads=THREADS_PER_NODE * len(nodes))
+    for node in nodes:
+        executor.add_node(node)
+    failures: list[BaseException] = []
+    thread = threading.Thread(target=_spin, args=(executor, stop, failures), name="executor")
+    thread.start()
+    stop.wait()
+    executor.wake()
+    thread.join()
+    executor.shutdown()
+    return bool(failures)
+
+
+def _spin(executor: Executor, stop: threading.Event, failures: list[BaseException]) -> None:
+    while not stop.is_set():
+        try:
+            executor.spin_once()
+        except Exception as error:
+            traceback.print_exc()
+            failures.append(error)
+            stop.set()

@@ -1,0 +1,80 @@
+"""The parameters of every node."""
+
+from __future__ import annotations
+
+from perception.ros.parameters import ParameterRow
+
+SEGMENTATION = (
+    ParameterRow(
+        "bundle",
+        "spvcnn_street",
+        "The network: a bundle's folder, or its name in config/models; the service `~/load_bundle` changes it at once.",
+        takes_effect="on configure",
+    ),
+    ParameterRow("device", "cpu", "Where the network runs, as its engine names it.", takes_effect="on configure"),
+    ParameterRow("autostart", False, "Configure and activate without being asked to.", takes_effect="at start"),
+    ParameterRow(
+        "input_reliability",
+        "best_effort",
+        "Reliability of the subscription to `~/input/pointcloud`.",
+        choices=("best_effort", "reliable"),
+        takes_effect="on activate",
+    ),
+    ParameterRow(
+        "intensity_scale",
+        0.0,
+        "Factor that brings intensity to 0..1; 0 chooses by type: 1 for floats, 1/255 for uint8, 1/65535 for uint16.",
+        minimum=0.0,
+        maximum=1e6,
+    ),
+    ParameterRow(
+        "intensity_if_missing",
+        -1.0,
+        "Intensity (0..1) of every point of a cloud without that field; negative refuses such clouds.",
+        minimum=-1.0,
+        maximum=1.0,
+    ),
+    ParameterRow(
+        "max_points",
+        300_000,
+        "Points of a cloud, in order, that are labelled; those beyond get class 255 and are counted.",
+        minimum=1,
+        maximum=10_000_000,
+    ),
+    ParameterRow("always_run", False, "Run the network even while nobody subscribes to its results."),
+    ParameterRow(
+        "palette",
+        "bundle",
+        "Colours of the visualization cloud: the bundle's, ones that differ for colour-blind eyes too, or the "
+        "probability (dark red 0, white 1).",
+        choices=("bundle", "color_blind", "probability"),
+    ),
+    ParameterRow(
+        "filtered_classes",
+        ("",),
+        "Names of the classes whose points the filtered cloud leaves out.",
+    ),
+    ParameterRow(
+        "filter_min_probability",
+        0.0,
+        "A point is left out of the filtered cloud only when its class is at least this probable.",
+        minimum=0.0,
+        maximum=1.0,
+    ),
+    ParameterRow(
+        "max_processing_time_ms",
+        100.0,
+        "/diagnostics warns when a frame takes longer from the start of decoding to publication.",
+        minimum=1.0,
+        maximum=60_000.0,
+    ),
+    ParameterRow(
+        "max_consecutive_delay_ms",
+        1000.0,
+        "/diagnostics reports an error when every frame has been late for longer than this.",
+        minimum=0.0,
+        maximum=600_000.0,
+    ),
+)
+
+TABLES: dict[str, tuple[ParameterRow, ...]] = {"segmentation": SEGMENTATION}
