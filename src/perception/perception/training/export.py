@@ -1,0 +1,49 @@
+"""From a trained network to its bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from perception.bundle.format import BundleDescription
+from perception.bundle.writer import write_bundle
+from perception.classes import SEMANTIC_KITTI_CLASSES, SEMANTIC_KITTI_COLORS
+from perception.evaluation.metrics import ConfusionMatrix
+from perception.training.trainer import Trainer
+from perception.training.validation import fold_feature_scale
+
+LICENSE = "Apache-2.0"
+
+
+def export_bundle(trainer: Trainer, measured: ConfusionMatrix, command: str, folder: Path) -> BundleDescription:
+    """Write the averaged weights with what was measured on the validation drives and how they came about."""
+    settings = trainer.settings
+    network = fold_feature_scale(trainer.average, settings.feature_scale)
+    values = {
+        "format": 1,
+        "name": settings.name,
+        "task": "segmentation",
+        "engine": "torch",
+        "network": settings.network.model_dump(),
+        "classes": SEMANTIC_KITTI_CLASSES,
+        "colors": SEMANTIC_KITTI_COLORS.tolist(),
+        "voxel_size_m": settings.voxel_size_m,
+        "measured": measured_figures(measured) | {"on": _describe(settings.data.validation_seeds.seeds, trainer)},
+        "license": LICENSE,
+        "origin": f"{command}; trained on {_describe(settings.data.training_seeds.seeds, trainer)}, "
+        f"{trainer.step} steps of {settings.batch_size} clouds, seed {settings.seed}",
+    }
+    return write_bundle(folder, values, {name: tensor.numpy() for name, tensor in network.state_dict().items()})
+
+
+def measured_figures(confusion: ConfusionMatrix) -> dict[str, float | str]:
+    """Mean IoU, and the IoU of every class that occurs."""
+    figures: dict[str, float | str] = {"mean_iou": round(confusion.mean_iou(), 4)}
+    for name, iou, occurs in zip(SEMANTIC_KITTI_CLASSES, confusion.iou(), confusion.occurs, strict=True):
+        if occurs:
+            figures[f"iou.{name}"] = round(float(iou), 4)
+    return figures
+
+
+def _describe(seeds: range, trainer: Trainer) -> str:
+    data = trainer.settings.data
+    return f"{data.frames_per_drive} frames of each simulated {data.sensor} drive of seeds {seeds[0]} to {seeds[-1]}"
