@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,3 +58,18 @@ class DriveFrame:
     odom_from_base: NDArray[np.float64] | None = None
     twist: NDArray[np.float64] | None = None
     images: tuple[CameraImage, ...] = ()
+
+
+@dataclass(frozen=True)
+class Drive:
+    """A recorded drive that is read as it is asked for.
+
+    Attributes:
+        frame_count: how many frames there are.
+        frames: the frames in the order of time; each iteration reads them again.
+        notes: what the source lacks or the reader leaves out, one line each, for the person who converts it.
+    """
+
+    frame_count: int
+    frames: Iterable[DriveFrame]
+    notes: tuple[str, ...] = ()

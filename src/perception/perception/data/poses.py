@@ -51,3 +51,32 @@ def quaternion_of(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
     )
     quaternion = np.linalg.eigh(symmetric)[1][:, -1]
     return -quaternion if quaternion[3] < 0 else quaternion
+
+
+def twist_between(
+    odom_from_base_before: NDArray[np.float64], odom_from_base_after: NDArray[np.float64], seconds: float
+) -> NDArray[np.float64]:
+    """Mean velocity between two poses of a vehicle, in its own frame: linear (m/s), then angular (rad/s), float64 [6].
+
+    The translation is taken along the chord and seen from the middle of the turn, which for a vehicle on a circle is
+    its heading; the rotation is the rotation vector.
+    """
+    before_from_after = inverse(odom_from_base_before) @ odom_from_base_after
+    quaternion = quaternion_of(before_from_after[:3, :3])
+    sine = float(np.linalg.norm(quaternion[:3]))
+    angle = 2 * np.arctan2(sine, quaternion[3])
+    axis = quaternion[:3] / sine if sine > 0 else np.zeros(3)
+    half = rotation_of((*(axis * np.sin(angle / 4)), np.cos(angle / 4)))
+    return np.concatenate([half.T @ before_from_after[:3, 3], axis * angle]) / seconds
+
+
+def twists_along(odom_from_base: NDArray[np.float64], stamps_ns: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Velocity [K, 6] at each of K poses [K, 4, 4]: the mean since the pose before (for the first, until the next)."""
+    count = len(odom_from_base)
+    if count < 2:
+        return np.zeros((count, 6))
+    later = [
+        twist_between(odom_from_base[index], odom_from_base[index + 1], (stamps_ns[index + 1] - stamps_ns[index]) / 1e9)
+        for index in range(count - 1)
+    ]
+    return np.array([later[0], *later])
