@@ -155,9 +155,7 @@ def relocate_cmake_files() -> None:
     The wheels were built where Python lay in /opt/python/cpXY-cpXY and say so in their exported targets.
     """
     include = sysconfig.get_path("include")
-    numpy_include = subprocess.check_output(
-        [PYTHON, "-c", "import numpy; print(numpy.get_include())"], text=True
-    ).strip()
+    numpy_include = output_of_python("import numpy; print(numpy.get_include())")
     for file in [*VENV.glob("share/*/cmake/*.cmake"), *VENV.glob("lib/cmake/**/*.cmake")]:
         text = file.read_text(errors="surrogateescape")
         if "/opt/python/cp" not in text:
