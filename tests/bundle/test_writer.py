@@ -1,0 +1,91 @@
+"""Bundles are written whole or not at all, and load again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from perception.bundle import writer
+from perception.bundle.format import WEIGHTS_FILE, load_description
+from perception.bundle.writer import write_bundle
+from perception.configuration import ConfigurationError
+from safetensors.numpy import load_file
+
+TENSORS = {"weight": np.arange(6, dtype=np.float32).reshape(2, 3), "count": np.int64(3)}
+
+
+@pytest.fixture
+def values() -> dict[str, Any]:
+    return {
+        "format": 1,
+        "name": "tiny",
+        "task": "segmentation",
+        "engine": "torch",
+        "network": {"model": "spvcnn", "width": 0.5},
+        "classes": ["a", "b"],
+        "colors": [[1, 2, 3], [4, 5, 6]],
+        "voxel_size_m": 0.1,
+        "license": "Apache-2.0",
+        "origin": "a test",
+    }
+
+
+def test_what_is_written_loads(tmp_path: Path, values: dict[str, Any]) -> None:
+    written = write_bundle(tmp_path / "tiny", values, TENSORS)
+    assert load_description(tmp_path / "tiny") == written
+    loaded = load_file(tmp_path / "tiny" / WEIGHTS_FILE)
+    np.testing.assert_array_equal(loaded["weight"], TENSORS["weight"])
+    assert loaded["count"].shape == ()
+
+
+def test_the_same_content_is_the_same_bytes(tmp_path: Path, values: dict[str, Any]) -> None:
+    first = write_bundle(tmp_path / "a", values, TENSORS)
+    second = write_bundle(tmp_path / "b", values, dict(reversed(TENSORS.items())))
+    assert first.weights_sha256 == second.weights_sha256
+
+
+def test_a_bundle_is_replaced(tmp_path: Path, values: dict[str, Any]) -> None:
+    write_bundle(tmp_path / "tiny", values, TENSORS)
+    write_bundle(tmp_path / "tiny", {**values, "name": "second"}, TENSORS)
+    assert load_description(tmp_path / "tiny").name == "second"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["tiny"]
+
+
+def test_a_wrong_description_leaves_the_old_bundle(tmp_path: Path, values: dict[str, Any]) -> None:
+    write_bundle(tmp_path / "tiny", values, TENSORS)
+    with pytest.raises(ConfigurationError, match="colors"):
+        write_bundle(tmp_path / "tiny", {**values, "colors": [[1, 2, 3]]}, TENSORS)
+    assert load_description(tmp_path / "tiny").name == "tiny"
+
+
+def test_a_crash_leaves_the_old_bundle(tmp_path: Path, values: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    write_bundle(tmp_path / "tiny", values, TENSORS)
+    replace, calls = writer.os.replace, []
+
+    def failing(source: Path, target: Path) -> None:
+        calls.append(target)
+        if len(calls) == 2:
+            raise OSError("disk full")
+        replace(source, target)
+
+    monkeypatch.setattr(writer.os, "replace", failing)
+    with pytest.raises(OSError, match="disk full"):
+        write_bundle(tmp_path / "tiny", {**values, "name": "second"}, TENSORS)
+    assert load_description(tmp_path / "tiny").name == "tiny"
+
+
+def test_a_folder_with_other_files_is_not_touched(tmp_path: Path, values: dict[str, Any]) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(ConfigurationError, match=r"thesis\.tex"):
+        write_bundle(tmp_path, values, TENSORS)
+    assert (tmp_path / "thesis.tex").read_text() == "precious"
+
+
+def test_changed_weights_are_noticed(tmp_path: Path, values: dict[str, Any]) -> None:
+    write_bundle(tmp_path / "tiny", values, TENSORS)
+    weights = tmp_path / "tiny" / WEIGHTS_FILE
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    with pytest.raises(ConfigurationError, match="damaged"):
+        load_description(tmp_path / "tiny")
