@@ -1,1 +1,40 @@
-"""ops."""
+"""Sparse 3D operations: native kernels for NumPy arrays and CPU torch tensors, results as NumPy arrays.
+
+`perception.ops.reference` says in plain PyTorch what each one means; `perception.ops.autograd` makes them
+differentiable. Neither is imported here: the deployed path needs no PyTorch.
+"""
+
+from perception.ops.binding import default_threads, instruction_set
+from perception.ops.convolution import inverse_convolution, sparse_convolution, weight_gradient
+from perception.ops.coordinates import CoordinateHash, Downsampling, Voxels, downsample, quantize, unique, voxelize
+from perception.ops.kernel_maps import strided_table, submanifold_table, transpose_table
+from perception.ops.points import (
+    devoxelize,
+    devoxelize_gradient,
+    scatter_mean,
+    scatter_mean_gradient,
+    trilinear_table,
+)
+
+__all__ = [
+    "CoordinateHash",
+    "Downsampling",
+    "Voxels",
+    "default_threads",
+    "devoxelize",
+    "devoxelize_gradient",
+    "downsample",
+    "instruction_set",
+    "inverse_convolution",
+    "quantize",
+    "scatter_mean",
+    "scatter_mean_gradient",
+    "sparse_convolution",
+    "strided_table",
+    "submanifold_table",
+    "transpose_table",
+    "trilinear_table",
+    "unique",
+    "voxelize",
+    "weight_gradient",
+]

@@ -1,0 +1,52 @@
+// Inner loops that are compiled once for each instruction set and chosen at run time.
+#pragma once
+
+#include <cstdint>
+
+namespace pk {
+
+// sums[output_rows[i]] += features[input_rows[i]] @ weight, for i < count and one panel of output channels.
+struct PanelProduct {
+  const float* features;  // rows of c_in
+  int64_t c_in;
+  const int32_t* input_rows;
+  const int32_t* output_rows;  // each at most once
+  int64_t count;
+  const float* weight;  // [c_in, panel width]
+  float* sums;          // rows of the panel's width
+};
+
+// sums [c_in, panel width] += sum over i of features[input_rows[i]]^T gradient[i].
+struct PanelOuterProduct {
+  const float* features;
+  int64_t c_in;
+  const int32_t* input_rows;
+  int64_t count;
+  const float* gradient;  // [count, panel width]
+  float* sums;
+};
+
+// output [channels] = scale * sum over i of weights[i] * features[rows[i]]; rows of -1 are skipped, no weights mean 1.
+struct WeightedRows {
+  const float* features;
+  int64_t channels;
+  const int32_t* rows;
+  const float* weights;
+  int64_t count;
+  float scale;
+};
+
+struct Microkernels {
+  const char* name;
+  int widest_panel;                         // 32, 16 or 8 floats; all narrower ones exist too
+  void (*product[3])(const PanelProduct&);  // by panel width: 8, 16, 32
+  void (*outer_product[3])(const PanelOuterProduct&);
+  void (*weighted_rows)(const WeightedRows&, float* output);
+};
+
+constexpr int panel_index(int width) { return width == 8 ? 0 : width == 16 ? 1 : 2; }
+
+// The best set for this machine.
+const Microkernels& microkernels();
+
+}  // namespace pk

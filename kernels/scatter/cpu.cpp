@@ -1,0 +1,73 @@
+#include "common/call.hpp"
+#include "common/grouping.hpp"
+#include "common/simd.hpp"
+
+namespace pk {
+namespace {
+
+constexpr int64_t kSmallestShare = 4096;
+
+void average(const float* features, int64_t channels, const Groups& groups, int64_t n_voxels, float* means,
+             int32_t* counts, int threads) {
+  const auto kernel = microkernels().weighted_rows;
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 256)
+  for (int64_t voxel = 0; voxel < n_voxels; ++voxel) {
+    const int64_t begin = groups.begins[static_cast<size_t>(voxel)];
+    const int64_t count = groups.begins[static_cast<size_t>(voxel) + 1] - begin;
+    const float scale = count > 0 ? 1.0F / static_cast<float>(count) : 0.0F;
+    kernel({features, channels, groups.members.data() + begin, nullptr, count, scale}, means + voxel * channels);
+    if (counts != nullptr) counts[voxel] = static_cast<int32_t>(count);
+  }
+}
+
+void spread(const float* means_gradient, int64_t channels, const int32_t* index, const int32_t* counts, int64_t n,
+            float* features_gradient, int threads) {
+  const auto kernel = microkernels().weighted_rows;
+#pragma omp parallel for num_threads(threads) schedule(static)
+  for (int64_t i = 0; i < n; ++i) {
+    const float scale = index[i] >= 0 ? 1.0F / static_cast<float>(counts[index[i]]) : 0.0F;
+    kernel({means_gradient, channels, index + i, nullptr, 1, scale}, features_gradient + i * channels);
+  }
+}
+
+void require_sizes(int64_t n, int64_t n_voxels, int32_t channels) {
+  require_rows(n, "points");
+  require_rows(n_voxels, "voxels");
+  require(channels >= 1, "the number of channels must be at least 1");
+}
+
+}  // namespace
+}  // namespace pk
+
+extern "C" {
+
+pk_status pk_scatter_mean(const pk_execution* where, const float* features, int64_t n, int32_t channels,
+                          const int32_t* index, int64_t n_voxels, float* means, int32_t* counts) {
+  return pk::guarded("scatter mean", [&] {
+    const int threads = pk::cpu_threads(where);
+    pk::require_sizes(n, n_voxels, channels);
+    pk::require_array(features, n, "features");
+    pk::require_array(index, n, "index");
+    pk::require_array(means, n_voxels, "means");
+    pk::average(features, channels, pk::group_entries(index, n, n_voxels), n_voxels, means, counts,
+                pk::useful_threads(threads, n, pk::kSmallestShare));
+  });
+}
+
+pk_status pk_scatter_mean_gradient(const pk_execution* where, const float* means_gradient, int64_t n_voxels,
+                                   int32_t channels, const int32_t* index, const int32_t* counts, int64_t n,
+                                   float* features_gradient) {
+  return pk::guarded("scatter mean gradient", [&] {
+    const int threads = pk::cpu_threads(where);
+    pk::require_sizes(n, n_voxels, channels);
+    pk::require_array(means_gradient, n_voxels, "means_gradient");
+    pk::require_array(counts, n_voxels, "counts");
+    pk::require_array(index, n, "index");
+    pk::require_array(features_gradient, n, "features_gradient");
+    for (int64_t i = 0; i < n; ++i)
+      pk::require(index[i] >= -1 && index[i] < n_voxels, "an index names a voxel that does not exist");
+    pk::spread(means_gradient, channels, index, counts, n, features_gradient,
+               pk::useful_threads(threads, n, pk::kSmallestShare));
+  });
+}
+}

@@ -1,0 +1,180 @@
+#include <algorithm>
+#include <atomic>
+#include <vector>
+
+#include "common/call.hpp"
+#include "common/simd.hpp"
+#include "sparse_conv/panels.hpp"
+
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
+namespace pk {
+namespace {
+
+constexpr int64_t kLargestTile = 256;
+constexpr int64_t kSmallestTile = 32;
+constexpr int64_t kSmallestShare = 1 << 18;  // multiplications a thread
+
+// The pairs of a tile of output rows, by weight.
+struct TilePairs {
+  TilePairs(int64_t volume, int64_t rows)
+      : tile(rows),
+        inputs(static_cast<size_t>(volume * rows)),
+        outputs(inputs.size()),
+        counts(static_cast<size_t>(volume)) {}
+
+  int64_t tile;
+  std::vector<int32_t> inputs, outputs;
+  std::vector<int64_t> counts;
+};
+
+struct Scratch {
+  Scratch(int64_t volume, int64_t rows, int widest) : pairs(volume, rows), sums(static_cast<size_t>(rows * widest)) {}
+
+  TilePairs pairs;
+  std::vector<float> sums;
+};
+
+// Every cell writes its pair, and only those that hold one move on: no branch that the processor could guess wrong.
+// Returns whether all inputs exist.
+bool collect_from_table(const int32_t* table, int64_t volume, int64_t n_in, int64_t begin, int64_t end,
+                        TilePairs& pairs) {
+  std::fill(pairs.counts.begin(), pairs.counts.end(), 0);
+  int32_t* inputs = pairs.inputs.data();
+  int32_t* outputs = pairs.outputs.data();
+  int64_t* counts = pairs.counts.data();
+  bool good = true;
+  for (int64_t row = begin; row < end; ++row) {
+    const int32_t* cells = table + row * volume;
+    for (int64_t k = 0; k < volume; ++k) {
+      const int64_t at = k * pairs.tile + counts[k];
+      inputs[at] = cells[k];
+      outputs[at] = static_cast<int32_t>(row - begin);
+      counts[k] += cells[k] >= 0;
+      good &= cells[k] < n_in;
+    }
+  }
+  return good;
+}
+
+bool collect_from_parents(const int32_t* parent, const uint8_t* offset, int64_t volume, int64_t n_in, int64_t begin,
+                          int64_t end, TilePairs& pairs) {
+  std::fill(pairs.counts.begin(), pairs.counts.end(), 0);
+  for (int64_t row = begin; row < end; ++row) {
+    if (parent[row] < 0) continue;
+    if (parent[row] >= n_in || offset[row] >= volume) return false;
+    const int64_t at = offset[row] * pairs.tile + pairs.counts[offset[row]]++;
+    pairs.inputs[static_cast<size_t>(at)] = parent[row];
+    pairs.outputs[static_cast<size_t>(at)] = static_cast<int32_t>(row - begin);
+  }
+  return true;
+}
+
+void write_panel(const pk_convolution& layer, const Panel& panel, int64_t begin, int64_t end, const float* sums) {
+  for (int64_t row = begin; row < end; ++row, sums += panel.width) {
+    const int64_t at = row * layer.c_out + panel.begin;
+    float* out = layer.output + at;
+    for (int c = 0; c < panel.used; ++c) out[c] = sums[c];
+    if (layer.bias != nullptr)
+      for (int c = 0; c < panel.used; ++c) out[c] += layer.bias[panel.begin + c];
+    if (layer.residual != nullptr)
+      for (int c = 0; c < panel.used; ++c) out[c] += layer.residual[at + c];
+    if (layer.relu != 0)
+      for (int c = 0; c < panel.used; ++c) out[c] = out[c] < 0.0F ? 0.0F : out[c];
+  }
+}
+
+void multiply_tile(const pk_convolution& layer, const std::vector<Panel>& panels, const PackedWeights& weights,
+                   int64_t begin, int64_t end, Scratch& scratch) {
+  const TilePairs& pairs = scratch.pairs;
+  for (size_t p = 0; p < panels.size(); ++p) {
+    std::fill_n(scratch.sums.data(), (end - begin) * panels[p].width, 0.0F);
+    const auto product = microkernels().product[panel_index(panels[p].width)];
+    for (int64_t k = 0; k < layer.kernel_volume; ++k) {
+      const int64_t count = pairs.counts[static_cast<size_t>(k)];
+      if (count == 0) continue;
+      product({layer.features, layer.c_in, pairs.inputs.data() + k * pairs.tile, pairs.outputs.data() + k * pairs.tile,
+               count, weights.at(p, k), scratch.sums.data()});
+    }
+    write_panel(layer, panels[p], begin, end, scratch.sums.data());
+  }
+}
+
+int64_t tile_rows(int64_t n_out, int threads) {
+  const int64_t wanted = n_out / (4 * threads);
+  return std::clamp((wanted + 7) / 8 * 8, kSmallestTile, kLargestTile);
+}
+
+// Output-stationary: a tile of output rows collects its pairs, then adds up weight by weight. `collect` fills the pairs
+// of rows begin..end and says whether they all exist.
+template <typename Collect>
+void convolve(const pk_convolution& layer, int threads, const Collect& collect) {
+  const std::vector<Panel> panels = cut_panels(layer.c_out, microkernels().widest_panel);
+  const int64_t tile = tile_rows(layer.n_out, threads);
+  const int64_t tiles = (layer.n_out + tile - 1) / tile;
+  const PackedWeights weights(layer.weight, layer.kernel_volume, layer.c_in, layer.c_out, layer.transpose_weight != 0,
+                              panels, threads);
+  std::vector<Scratch> scratch(static_cast<size_t>(threads),
+                               Scratch(layer.kernel_volume, tile, microkernels().widest_panel));
+  std::atomic<bool> good{true};
+#pragma omp parallel for num_threads(threads) schedule(dynamic)
+  for (int64_t t = 0; t < tiles; ++t) {
+#if defined(_OPENMP)
+    Scratch& mine = scratch[static_cast<size_t>(omp_get_thread_num())];
+#else
+    Scratch& mine = scratch[0];
+#endif
+    const int64_t begin = t * tile;
+    const int64_t end = std::min(begin + tile, layer.n_out);
+    if (collect(begin, end, mine.pairs))
+      multiply_tile(layer, panels, weights, begin, end, mine);
+    else
+      good = false;
+  }
+  require(good, "the table names an input row or weight that does not exist");
+}
+
+void require_layer(const pk_convolution* layer) {
+  require(layer != nullptr, "layer is null");
+  require_rows(layer->n_in, "input rows");
+  require_rows(layer->n_out, "output rows");
+  require(layer->kernel_volume >= 1, "the kernel volume must be at least 1");
+  require(layer->c_in >= 1 && layer->c_out >= 1, "the numbers of channels must be at least 1");
+  require_array(layer->features, layer->n_in, "features");
+  require_array(layer->weight, 1, "weight");
+  require_array(layer->output, layer->n_out, "output");
+}
+
+int threads_for(const pk_execution* where, const pk_convolution& layer, int64_t pairs_a_row) {
+  return useful_threads(cpu_threads(where), layer.n_out * pairs_a_row * layer.c_in * layer.c_out, kSmallestShare);
+}
+
+}  // namespace
+}  // namespace pk
+
+extern "C" {
+
+pk_status pk_sparse_convolution(const pk_execution* where, const pk_convolution* layer, const int32_t* table) {
+  return pk::guarded("sparse convolution", [&] {
+    pk::require_layer(layer);
+    pk::require_array(table, layer->n_out, "table");
+    pk::convolve(*layer, pk::threads_for(where, *layer, 8), [&](int64_t begin, int64_t end, pk::TilePairs& pairs) {
+      return pk::collect_from_table(table, layer->kernel_volume, layer->n_in, begin, end, pairs);
+    });
+  });
+}
+
+pk_status pk_inverse_convolution(const pk_execution* where, const pk_convolution* layer, const int32_t* parent,
+                                 const uint8_t* offset) {
+  return pk::guarded("inverse convolution", [&] {
+    pk::require_layer(layer);
+    pk::require_array(parent, layer->n_out, "parent");
+    pk::require_array(offset, layer->n_out, "offset");
+    pk::convolve(*layer, pk::threads_for(where, *layer, 1), [&](int64_t begin, int64_t end, pk::TilePairs& pairs) {
+      return pk::collect_from_parents(parent, offset, layer->kernel_volume, layer->n_in, begin, end, pairs);
+    });
+  });
+}
+}

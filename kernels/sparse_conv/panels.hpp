@@ -1,0 +1,32 @@
+// Weights cut into panels of output channels, padded with zeros so that the inner loops need no masks.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace pk {
+
+struct Panel {
+  int64_t begin;  // first output channel
+  int width;      // 8, 16 or 32: as many sums a row
+  int used;       // channels that exist; the rest is padding
+};
+
+// Cut c_out channels into panels no wider than widest, with little padding.
+std::vector<Panel> cut_panels(int64_t c_out, int widest);
+
+// Weights [volume, c_in, c_out] as [panel][volume][c_in][width]; `transposed`: they are stored [volume, c_out, c_in].
+class PackedWeights {
+ public:
+  PackedWeights(const float* weight, int64_t volume, int64_t c_in, int64_t c_out, bool transposed,
+                const std::vector<Panel>& panels, int threads);
+
+  const float* at(std::size_t panel, int64_t k) const { return data_.data() + begins_[panel] + k * steps_[panel]; }
+
+ private:
+  std::vector<float> data_;
+  std::vector<int64_t> begins_, steps_;
+};
+
+}  // namespace pk

@@ -1,0 +1,105 @@
+"""Sparse convolution on float32 features [N, C] with weights [K, C_in, C_out], natively."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.ops import binding
+from perception.ops.arrays import address, as_array
+
+Float32Array = NDArray[np.float32]
+
+
+def sparse_convolution(
+    features: Any,
+    table: Any,
+    weight: Any,
+    bias: Any = None,
+    residual: Any = None,
+    relu: bool = False,
+    *,
+    transpose_weight: bool = False,
+    threads: int | None = None,
+) -> Float32Array:
+    """Sum features[table[o, k]] @ weight[k] over k, then bias, residual and ReLU: [N_out, C_out].
+
+    Args:
+        features: float32 [N_in, C_in].
+        table: int32 [N_out, K] from `submanifold_table`, `strided_table` or `transpose_table`.
+        weight: float32 [K, C_in, C_out]; [K, C_out, C_in] with `transpose_weight`.
+        bias: float32 [C_out] or None.
+        residual: float32 [N_out, C_out] or None, added before the ReLU.
+        relu: whether negative results become 0.
+        transpose_weight: multiply by each weight[k] transposed (the gradient of data).
+        threads: CPU threads, all by default; the result does not depend on it.
+    """
+    table = as_array(table, np.int32, (None, None), "table")
+    layer = _Layer(features, weight, bias, residual, relu, transpose_weight, len(table))
+    layer.check_volume(table.shape[1])
+    binding.call("pk_sparse_convolution", ctypes.byref(layer.native), address(table), threads=threads)
+    return layer.output
+
+
+def inverse_convolution(
+    features: Any,
+    parent: Any,
+    offset: Any,
+    weight: Any,
+    bias: Any = None,
+    residual: Any = None,
+    relu: bool = False,
+    *,
+    transpose_weight: bool = False,
+    threads: int | None = None,
+) -> Float32Array:
+    """Go back to the fine level, size 2 and stride 2: features[parent[i]] @ weight[offset[i]], [N, C_out].
+
+    `parent` int32 [N] and `offset` uint8 [N] are those of `downsample`; the rest as in `sparse_convolution`.
+    """
+    parent = as_array(parent, np.int32, (None,), "parent")
+    offset = as_array(offset, np.uint8, (len(parent),), "offset")
+    layer = _Layer(features, weight, bias, residual, relu, transpose_weight, len(parent))
+    binding.call(
+        "pk_inverse_convolution", ctypes.byref(layer.native), address(parent), address(offset), threads=threads
+    )
+    return layer.output
+
+
+def weight_gradient(features: Any, output_gradient: Any, table: Any, threads: int | None = None) -> Float32Array:
+    """Sum features[table[o, k]]^T output_gradient[o] over o: float32 [K, C_in, C_out]."""
+    features = as_array(features, np.float32, (None, None), "features")
+    table = as_array(table, np.int32, (None, None), "table")
+    output_gradient = as_array(output_gradient, np.float32, (len(table), None), "output_gradient")
+    volume, inputs, outputs = table.shape[1], features.shape[1], output_gradient.shape[1]
+    gradient = np.empty((volume, inputs, outputs), np.float32)
+    sizes = (address(features), len(features), inputs, address(output_gradient), len(table), outputs)
+    binding.call("pk_weight_gradient", *sizes, address(table), volume, address(gradient), threads=threads)
+    return gradient
+
+
+class _Layer:
+    """The arguments of a layer, checked, with the arrays kept alive for the call."""
+
+    def __init__(
+        self, features: Any, weight: Any, bias: Any, residual: Any, relu: bool, transposed: bool, rows: int
+    ) -> None:
+        features = as_array(features, np.float32, (None, None), "features")
+        inputs = features.shape[1]
+        shape = (None, None, inputs) if transposed else (None, inputs, None)
+        weight = as_array(weight, np.float32, shape, "weight")
+        self.volume, outputs = weight.shape[0], weight.shape[1 if transposed else 2]
+        bias = None if bias is None else as_array(bias, np.float32, (outputs,), "bias")
+        residual = None if residual is None else as_array(residual, np.float32, (rows, outputs), "residual")
+        self.output: Float32Array = np.empty((rows, outputs), np.float32)
+        self._arrays = (features, weight, bias, residual, self.output)
+        pointers = (address(array) for array in self._arrays)
+        sizes = (len(features), rows, self.volume, inputs, outputs, int(relu), int(transposed))
+        self.native = binding.Convolution(*pointers, *sizes)
+
+    def check_volume(self, columns: int) -> None:
+        if self.volume != columns:
+            raise ValueError(f"the table has {columns} columns, but there are {self.volume} weights")

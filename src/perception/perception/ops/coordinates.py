@@ -1,0 +1,146 @@
+"""Voxels as int32 [N, 4] (batch, x, y, z): finding, rounding and halving them, natively."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.ops import binding
+from perception.ops.arrays import address, as_array, check_shape, view
+
+Int32Array = NDArray[np.int32]
+
+
+class Voxels(NamedTuple):
+    """Distinct voxels in order of first occurrence.
+
+    Attributes:
+        coords: int32 [M, 4], batch, x, y, z.
+        first: int32 [M], the first row of the input that lies in each voxel.
+        inverse: int32 [N], the voxel of each row of the input.
+    """
+
+    coords: Int32Array
+    first: Int32Array
+    inverse: Int32Array
+
+
+class Downsampling(NamedTuple):
+    """The next coarser level, in order of first occurrence.
+
+    Attributes:
+        coords: int32 [M, 4], every distinct floor(xyz / 2) with its batch.
+        parent: int32 [N], the coarse row above each fine row.
+        offset: uint8 [N], where in its parent a fine voxel lies: 4 dx + 2 dy + dz, d in {0, 1}.
+    """
+
+    coords: Int32Array
+    parent: Int32Array
+    offset: NDArray[np.uint8]
+
+
+class CoordinateHash:
+    """Rows by voxel, built once and used by every map on the same voxels.
+
+    Raises:
+        ValueError: a voxel occurs twice or lies outside batch 0..4095, coordinates -65504..65503.
+    """
+
+    def __init__(self, coords: Any, threads: int | None = None) -> None:
+        self.coords: Int32Array = as_array(coords, np.int32, (None, 4), "coords")
+        capacity = binding.library().pk_hash_capacity(len(self.coords))
+        self._keys = np.empty(capacity, np.uint64)
+        self._values = np.empty(capacity, np.int32)
+        self.native = binding.Hash(address(self._keys), address(self._values), capacity)
+        rows = len(self.coords)
+        binding.call("pk_hash_build", address(self.coords), rows, ctypes.byref(self.native), threads=threads)
+
+    def query(self, wanted: Any, threads: int | None = None) -> Int32Array:
+        """Find the row of each wanted voxel, int32 [Q, 4]: int32 [Q], -1 where there is none."""
+        wanted = as_array(wanted, np.int32, (None, 4), "wanted")
+        rows = np.empty(len(wanted), np.int32)
+        binding.call(
+            "pk_hash_query", ctypes.byref(self.native), address(wanted), len(wanted), address(rows), threads=threads
+        )
+        return rows
+
+
+def quantize(points: Any, voxel_size_m: float, threads: int | None = None) -> Int32Array:
+    """Round xyz / voxel size half to even, in float32: int32 [N, 3] from float32 [N, 3+] whose rows may lie apart.
+
+    Raises:
+        ValueError: a point is NaN, infinite or too far away, or the voxel size is not positive.
+    """
+    points = _points(points)
+    coords = np.empty((len(points), 3), np.int32)
+    size = np.full(3, voxel_size_m, np.float32)
+    arguments = (address(points), len(points), _row_stride(points), address(size), address(coords))
+    binding.call("pk_quantize", *arguments, threads=threads)
+    return coords
+
+
+def voxelize(
+    points: Any, voxel_size_m: float, *, from_minimum: bool = True, batch: int = 0, threads: int | None = None
+) -> Voxels:
+    """Quantize one cloud, shift each axis to start at 0 if `from_minimum`, and keep the distinct voxels.
+
+    Args:
+        points: float32 [N, 3+], xyz in metres first; rows may lie apart (a view of a message's buffer).
+        voxel_size_m: edge of a voxel.
+        from_minimum: whether the smallest coordinate of each axis becomes 0, as SPVNAS was trained.
+        batch: the batch number of every voxel.
+        threads: CPU threads, all by default.
+
+    Raises:
+        ValueError: as `quantize`, or a voxel lies out of range.
+    """
+    points = _points(points)
+    coords, first, inverse = _voxel_arrays(len(points))
+    size, minimum, count = np.full(3, voxel_size_m, np.float32), np.empty(3, np.int32), ctypes.c_int64()
+    arguments = (address(points), len(points), _row_stride(points), address(size), int(from_minimum), batch)
+    outputs = (address(coords), address(first), address(inverse), address(minimum), ctypes.byref(count))
+    binding.call("pk_voxelize", *arguments, *outputs, threads=threads)
+    return Voxels(coords[: count.value], first[: count.value], inverse)
+
+
+def unique(coords: Any, threads: int | None = None) -> Voxels:
+    """Find the distinct rows of int32 [N, 4], in order of first occurrence."""
+    coords = as_array(coords, np.int32, (None, 4), "coords")
+    distinct, first, inverse = _voxel_arrays(len(coords))
+    count = ctypes.c_int64()
+    outputs = (address(distinct), address(first), address(inverse), ctypes.byref(count))
+    binding.call("pk_unique", address(coords), len(coords), *outputs, threads=threads)
+    return Voxels(distinct[: count.value], first[: count.value], inverse)
+
+
+def downsample(coords: Any, threads: int | None = None) -> Downsampling:
+    """Halve the resolution by the rule `floor`: a coarse voxel at every distinct floor(xyz / 2)."""
+    coords = as_array(coords, np.int32, (None, 4), "coords")
+    coarse, parent, _ = _voxel_arrays(len(coords))
+    offset, count = np.empty(len(coords), np.uint8), ctypes.c_int64()
+    outputs = (address(coarse), address(parent), address(offset), ctypes.byref(count))
+    binding.call("pk_downsample", address(coords), len(coords), *outputs, threads=threads)
+    return Downsampling(coarse[: count.value], parent, offset)
+
+
+def _voxel_arrays(rows: int) -> tuple[Int32Array, Int32Array, Int32Array]:
+    return np.empty((rows, 4), np.int32), np.empty(rows, np.int32), np.empty(rows, np.int32)
+
+
+def _points(points: Any) -> NDArray[np.float32]:
+    points = view(points, "points")
+    if points.dtype != np.float32:
+        raise ValueError(f"points must be float32, found {points.dtype.name}")
+    check_shape(points, (None, None), "points")
+    if points.shape[1] < 3:
+        raise ValueError(f"points must have at least the columns x, y, z, found {points.shape[1]} columns")
+    if len(points) and (points.strides[1] != 4 or (len(points) > 1 and points.strides[0] < 12)):
+        raise ValueError("points must hold x, y, z side by side in every row; pass a contiguous copy")
+    return points
+
+
+def _row_stride(points: NDArray[np.float32]) -> int:
+    return max(points.strides[0], 12)

@@ -1,0 +1,105 @@
+"""Between points and voxels: trilinear reading and averaging, natively."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+
+from perception.ops import binding
+from perception.ops.arrays import address, as_array
+from perception.ops.convolution import Float32Array
+from perception.ops.coordinates import CoordinateHash, Int32Array
+
+
+def trilinear_table(
+    points: Any, coords: Any, stride: int, threads: int | None = None
+) -> tuple[Int32Array, Float32Array]:
+    """Find the 8 voxels around each point and their trilinear weights.
+
+    Args:
+        points: float32 [P, 4], batch and xyz in voxels of stride 1.
+        coords: int32 [N, 4], voxels of the given stride in units of that stride, or their `CoordinateHash`.
+        stride: how many fine voxels a voxel of `coords` spans.
+        threads: CPU threads, all by default.
+
+    Returns:
+        int32 [P, 8] rows (-1 where absent; corner order x slowest, z fastest) and float32 [P, 8] weights: absent
+        corners weigh 0, the rest are divided by their sum + 1e-8, as in torchsparse.
+    """
+    points = as_array(points, np.float32, (None, 4), "points")
+    rows = coords if isinstance(coords, CoordinateHash) else CoordinateHash(coords, threads)
+    indices, weights = np.empty((len(points), 8), np.int32), np.empty((len(points), 8), np.float32)
+    arguments = (address(points), len(points), stride, ctypes.byref(rows.native), address(indices), address(weights))
+    binding.call("pk_trilinear_table", *arguments, threads=threads)
+    return indices, weights
+
+
+def devoxelize(features: Any, indices: Any, weights: Any, threads: int | None = None) -> Float32Array:
+    """Interpolate voxel features float32 [N, C] at points: [P, C], with the table of `trilinear_table`."""
+    features = as_array(features, np.float32, (None, None), "features")
+    indices, weights = _trilinear(indices, weights)
+    count, channels = features.shape
+    output = np.empty((len(indices), channels), np.float32)
+    table = (address(indices), address(weights), len(indices))
+    binding.call("pk_devoxelize", address(features), count, channels, *table, address(output), threads=threads)
+    return output
+
+
+def devoxelize_gradient(
+    output_gradient: Any, indices: Any, weights: Any, voxel_count: int, threads: int | None = None
+) -> Float32Array:
+    """Give the gradient of `devoxelize` for the voxel features: [voxel_count, C] from [P, C]."""
+    indices, weights = _trilinear(indices, weights)
+    output_gradient = as_array(output_gradient, np.float32, (len(indices), None), "output_gradient")
+    channels = output_gradient.shape[1]
+    gradient = np.empty((voxel_count, channels), np.float32)
+    arguments = (address(output_gradient), len(indices), channels, address(indices), address(weights), voxel_count)
+    binding.call("pk_devoxelize_gradient", *arguments, address(gradient), threads=threads)
+    return gradient
+
+
+def scatter_mean(
+    features: Any, index: Any, voxel_count: int, threads: int | None = None
+) -> tuple[Float32Array, Int32Array]:
+    """Average the features float32 [P, C] of the points of each voxel.
+
+    Args:
+        features: float32 [P, C].
+        index: int32 [P], the voxel of each point; -1 leaves a point out.
+        voxel_count: how many voxels there are.
+        threads: CPU threads, all by default.
+
+    Returns:
+        float32 [voxel_count, C] means (0 where a voxel has no point) and int32 [voxel_count] points in each.
+    """
+    features = as_array(features, np.float32, (None, None), "features")
+    index = as_array(index, np.int32, (len(features),), "index")
+    means, counts = np.empty((voxel_count, features.shape[1]), np.float32), np.empty(voxel_count, np.int32)
+    arguments = (address(features), *features.shape, address(index), voxel_count, address(means), address(counts))
+    binding.call("pk_scatter_mean", *arguments, threads=threads)
+    return means, counts
+
+
+def scatter_mean_gradient(means_gradient: Any, index: Any, counts: Any, threads: int | None = None) -> Float32Array:
+    """Give the gradient of `scatter_mean` for the point features: [P, C] from [N, C]."""
+    means_gradient = as_array(means_gradient, np.float32, (None, None), "means_gradient")
+    index = as_array(index, np.int32, (None,), "index")
+    counts = as_array(counts, np.int32, (len(means_gradient),), "counts")
+    gradient = np.empty((len(index), means_gradient.shape[1]), np.float32)
+    rows = (address(index), address(counts), len(index))
+    binding.call(
+        "pk_scatter_mean_gradient",
+        address(means_gradient),
+        *means_gradient.shape,
+        *rows,
+        address(gradient),
+        threads=threads,
+    )
+    return gradient
+
+
+def _trilinear(indices: Any, weights: Any) -> tuple[Int32Array, Float32Array]:
+    indices = as_array(indices, np.int32, (None, 8), "indices")
+    return indices, as_array(weights, np.float32, (len(indices), 8), "weights")
