@@ -47,14 +47,17 @@ def encode_transforms(transforms: dict[tuple[str, str], NDArray[np.float64]], st
     )
 
 
-def decode_transforms(message: Any) -> dict[tuple[str, str], NDArray[np.float64]]:
-    """Read a TFMessage: (parent frame, child frame) -> parent_from_child, float64 [4, 4]."""
-    return {
-        (stamped.header.frame_id.lstrip("/"), stamped.child_frame_id.lstrip("/")): _matrix(
-            stamped.transform.translation, stamped.transform.rotation
+def decode_transforms(message: Any) -> list[tuple[int, str, str, NDArray[np.float64]]]:
+    """Read a TFMessage: (stamp in ns, parent frame, child frame, parent_from_child float64 [4, 4]) each."""
+    return [
+        (
+            stamp_ns_of(stamped),
+            stamped.header.frame_id.lstrip("/"),
+            stamped.child_frame_id.lstrip("/"),
+            _matrix(stamped.transform.translation, stamped.transform.rotation),
         )
         for stamped in message.transforms
-    }
+    ]
 
 
 def encode_odometry(

@@ -13,10 +13,10 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 
 from perception.data.bag_clouds import column_of, decode_cloud, records_of
-from perception.data.bag_messages import decode_image, decode_objects, decode_odometry, decode_transforms
+from perception.data.bag_messages import decode_image, decode_objects, decode_odometry
 from perception.data.bag_types import BagError, Topics, stamp_ns_of, typestore
 from perception.data.drive import CameraImage, DriveFrame
-from perception.data.poses import inverse
+from perception.data.static_tree import StaticTree
 from perception.types import Frame, PointCloud
 
 
@@ -120,7 +120,7 @@ class FrameAssembly:
         self._by_stamp: dict[str, dict[int, Any]] = {}
         self._images: list[tuple[str, Any]] = []
         self._camera_infos: dict[str, Any] = {}
-        self._parents: dict[str, tuple[str, NDArray[np.float64]]] = {}
+        self._tree = StaticTree()
 
     def add(self, topic: str, message: Any) -> Iterator[DriveFrame]:
         """Take the next message; yields the sweep before it where this one is a sweep."""
@@ -129,8 +129,7 @@ class FrameAssembly:
                 yield self._frame(next_stamp_ns=stamp_ns_of(message))
             self._cloud = message
         elif topic == "/tf_static":
-            for (parent, child), parent_from_child in decode_transforms(message).items():
-                self._parents[child] = parent, parent_from_child
+            self._tree.add(message)
         elif topic in self._camera_of_image:
             self._images.append((self._camera_of_image[topic], message))
         elif topic in self._camera_of_info:
@@ -155,7 +154,7 @@ class FrameAssembly:
         odom_from_base, twist = (None, None) if odometry is None else decode_odometry(odometry)
         return DriveFrame(
             frame=Frame(cloud, stamp_ns, frame_id),
-            base_from_lidar=self._base_from(frame_id),
+            base_from_lidar=self._tree.target_from_source(self._base_frame, frame_id, stamp_ns),
             class_ids=class_ids,
             instance_ids=instance_ids,
             objects=None if objects is None else decode_objects(objects, velocities),
@@ -171,31 +170,6 @@ class FrameAssembly:
             del waiting[stamp]
         return waiting.pop(stamp_ns, None)
 
-    def _base_from(self, frame_id: str) -> NDArray[np.float64]:
-        """Walk the static tree from both frames to their common root: base_from_frame."""
-        if frame_id == self._base_frame:
-            return np.eye(4)
-        root, root_from_frame = self._root(frame_id)
-        base_root, root_from_base = self._root(self._base_frame)
-        if root != base_root:
-            raise BagError(
-                f"/tf_static does not say where {frame_id} is on {self._base_frame}; "
-                f"take {frame_id} itself as the base frame if that is meant"
-            )
-        if root == self._base_frame:
-            return root_from_frame
-        return inverse(root_from_base) @ root_from_frame
-
-    def _root(self, frame_id: str) -> tuple[str, NDArray[np.float64]]:
-        transform = np.eye(4)
-        # The base frame ends the walk: above it are odom and map, which are no part of the vehicle.
-        for _ in range(len(self._parents)):
-            if frame_id == self._base_frame or frame_id not in self._parents:
-                break
-            frame_id, parent_from_child = self._parents[frame_id]
-            transform = parent_from_child @ transform
-        return frame_id, transform
-
     def _images_of(self, stamp_ns: int, next_stamp_ns: int | None) -> tuple[CameraImage, ...]:
         """Take the images nearer to this sweep than to the next one; the nearest of each camera is in the frame."""
         chosen: dict[str, tuple[int, Any]] = {}
@@ -208,12 +182,14 @@ class FrameAssembly:
                 chosen[name] = delay_ns, image
         self._images = left
         return tuple(
-            decode_image(
-                chosen[name][1], self._camera_infos[name], name, self._base_from(chosen[name][1].header.frame_id)
-            )
+            self._image(name, chosen[name][1], stamp_ns)
             for name in self._camera_of_image.values()
             if name in chosen and name in self._camera_infos
         )
+
+    def _image(self, name: str, message: Any, stamp_ns: int) -> CameraImage:
+        base_from_camera = self._tree.target_from_source(self._base_frame, message.header.frame_id, stamp_ns)
+        return decode_image(message, self._camera_infos[name], name, base_from_camera)
 
 
 def _labels(message: Any | None, cloud: PointCloud) -> tuple[NDArray[np.uint8] | None, NDArray[np.uint32] | None]:
