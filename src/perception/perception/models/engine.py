@@ -67,7 +67,7 @@ class TorchSegmentationEngine:
             with timer.stage("maps"):
                 tables = FrameTables(voxels.coords).fill(self._network.levels, self._network.point_levels)
             with timer.stage("network"):
-                scores = self._network.label(tables, voxels.features)
+                scores = self._network.label(tables, torch.from_numpy(voxels.features))
             with timer.stage("labels"):
                 class_ids, probabilities = _labels(scores, voxels)
         return LabelledCloud(class_ids, probabilities, timer.stage_ms)

@@ -6,6 +6,8 @@ load unchanged.
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from perception.nn.blocks import BatchNorm, ConvolutionBlock, ReLU, ResidualBlock
@@ -51,11 +53,11 @@ class SPVCNN(nn.Module):
         )
         self.dropout = nn.Dropout(DROPOUT)
 
-    def forward(self, coords: Tensor, features: Tensor) -> Tensor:
+    def forward(self, coords: Any, features: Tensor) -> Tensor:
         """Compute class scores.
 
         Args:
-            coords: int32 [N, 4], voxels: batch, x, y, z; each once.
+            coords: int32 [N, 4], voxels: batch, x, y, z; each once; an array or a tensor.
             features: float [N, input_channels].
 
         Returns:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from perception.nn import _shim as ops
+from perception import ops
 
 
 @dataclass(frozen=True)
@@ -23,8 +21,8 @@ class FrameVoxels:
         inverse: int32 [N], each point's voxel.
     """
 
-    coords: Tensor
-    features: Tensor
+    coords: NDArray[np.int32]
+    features: NDArray[np.float32]
     first: NDArray[np.int32]
     inverse: NDArray[np.int32]
 
@@ -40,8 +38,8 @@ def voxelize_frame(points: NDArray[np.float32], voxel_size_m: float, batch: int 
     Raises:
         ValueError: a value is NaN or infinite.
     """
-    if not np.isfinite(points).all():
+    voxels = ops.voxelize(points, voxel_size_m, batch=batch)
+    features = points[voxels.first]
+    if not np.isfinite(features).all():
         raise ValueError("points hold NaN or infinite values; remove them first")
-    own = torch.from_numpy(np.array(points))
-    voxels = ops.voxelize(own, voxel_size_m, batch=batch)
-    return FrameVoxels(voxels.coords, own[voxels.first], voxels.first.numpy(), voxels.inverse.numpy())
+    return FrameVoxels(voxels.coords, features, voxels.first, voxels.inverse)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import partial
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import nn
 
-from perception.nn import _shim as ops
 from perception.nn.sparse_tensor import SparseTensor
+from perception.ops import autograd
 
 
 class Conv3d(nn.Module):
@@ -48,28 +48,17 @@ class Conv3d(nn.Module):
         return stride // 2 if self.transposed else stride * 2
 
     def forward(self, tensor: SparseTensor) -> SparseTensor:
-        """Convolve; the result is on `output_level(tensor.stride)`."""
-        return self.convolve(tensor)
+        """Convolve; the result is on `output_level(tensor.stride)`. Differentiable."""
+        features, tables, level = tensor.features, tensor.tables, self.output_level(tensor.stride)
+        if self.kernel_size == 1:
+            result = features @ self.kernel
+        elif self.transposed:
+            result = autograd.inverse_convolution(features, *tables.up(level), self.kernel)
+        else:
+            result = autograd.sparse_convolution(features, self.table(tensor), self.kernel)
+        return SparseTensor(result, tables, level)
 
-    def convolve(
-        self, tensor: SparseTensor, bias: Tensor | None = None, residual: Tensor | None = None, relu: bool = False
-    ) -> SparseTensor:
-        """Convolve, then add the bias [C_out] and the residual [N_out, C_out], then rectify, in one operation."""
-        level = self.output_level(tensor.stride)
-        features = self._operation(tensor, level)(self.kernel, bias, residual, relu)
-        return SparseTensor(features, tensor.tables, level)
-
-    def _operation(self, tensor: SparseTensor, level: int) -> Callable[..., Tensor]:
-        if self.kernel_size == 3:
-            return partial(ops.sparse_convolution, tensor.features, tensor.tables.submanifold(level))
-        if self.transposed:
-            return partial(ops.inverse_convolution, tensor.features, *tensor.tables.up(level))
-        if self.kernel_size == 2:
-            return partial(ops.sparse_convolution, tensor.features, tensor.tables.down(tensor.stride))
-        return partial(_pointwise, tensor.features)
-
-
-def _pointwise(features: Tensor, kernel: Tensor, bias: Tensor | None, residual: Tensor | None, relu: bool) -> Tensor:
-    result = features @ kernel if bias is None else torch.addmm(bias, features, kernel)
-    result = result if residual is None else result + residual
-    return result.relu() if relu else result
+    def table(self, tensor: SparseTensor) -> NDArray[np.int32]:
+        """The neighbour table of this convolution (of size 2 or 3, not transposed) on the tensor's level."""
+        tables, stride = tensor.tables, tensor.stride
+        return tables.submanifold(stride) if self.kernel_size == 3 else tables.down(stride)

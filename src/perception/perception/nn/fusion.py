@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
+from perception import ops
 from perception.nn.blocks import BatchNorm, ReLU, ResidualBlock
 from perception.nn.convolution import Conv3d
 from perception.nn.sparse_tensor import SparseTensor
@@ -30,7 +31,16 @@ class FusedConv3d(nn.Module):
 
     def forward(self, tensor: SparseTensor, residual: Tensor | None = None, relu: bool | None = None) -> SparseTensor:
         """Convolve, add the bias and the residual, rectify (if `relu`, by default as constructed)."""
-        return self.convolution.convolve(tensor, self.bias, residual, self.relu if relu is None else relu)
+        layer, level = self.convolution, self.convolution.output_level(tensor.stride)
+        finish = (layer.kernel, self.bias, residual, self.relu if relu is None else relu)
+        if layer.kernel_size == 1:
+            return SparseTensor(_pointwise(tensor.features, *finish), tensor.tables, level)
+        if layer.transposed:
+            parent, offset = tensor.tables.up(level)
+            result = ops.inverse_convolution(tensor.features, parent, offset, *finish)
+        else:
+            result = ops.sparse_convolution(tensor.features, layer.table(tensor), *finish)
+        return SparseTensor(torch.from_numpy(result), tensor.tables, level)
 
 
 class FusedResidualBlock(nn.Module):
@@ -81,6 +91,12 @@ def _fused_chain(layers: nn.Sequential) -> list[nn.Module]:
         else:
             fused.append(layer)
     return fused
+
+
+def _pointwise(features: Tensor, kernel: Tensor, bias: Tensor, residual: Tensor | None, relu: bool) -> Tensor:
+    result = torch.addmm(bias, features, kernel)
+    result = result if residual is None else result + residual
+    return result.relu() if relu else result
 
 
 def _scale_and_shift(norm: BatchNorm) -> tuple[Tensor, Tensor]:

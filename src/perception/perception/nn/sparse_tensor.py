@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from perception.nn.tables import FrameTables
@@ -25,7 +27,7 @@ class SparseTensor:
     stride: int = 1
 
     @property
-    def coords(self) -> Tensor:
+    def coords(self) -> NDArray[np.int32]:
         """Voxel coordinates, int32 [N, 4]: batch, x, y, z in units of the level."""
         return self.tables.coords(self.stride)
 

@@ -7,84 +7,113 @@ published networks were trained); its coordinates count in units of the level: 0
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from perception.nn import _shim as ops
+from perception import ops
+
+Int32Array = NDArray[np.int32]
+
+
+class Level:
+    """The voxels of one stride, and what was computed about them so far.
+
+    Attributes:
+        coords: int32 [N, 4], batch, x, y, z in units of the level.
+    """
+
+    def __init__(self, coords: Int32Array) -> None:
+        self.coords = coords
+
+    @cached_property
+    def hash(self) -> ops.CoordinateHash:
+        """Rows by voxel."""
+        return ops.CoordinateHash(self.coords)
+
+    @cached_property
+    def neighbours(self) -> Int32Array:
+        """The 3x3x3 neighbours of each voxel, int32 [N, 27], x fastest."""
+        return ops.submanifold_table(self.hash)
+
+    @cached_property
+    def coarser(self) -> ops.Downsampling:
+        """The next level, with the row and the place there of each voxel of this one."""
+        return ops.downsample(self.coords)
+
+    @cached_property
+    def children(self) -> Int32Array:
+        """The voxels of this level in each voxel of the next, int32 [M, 8], z fastest."""
+        return ops.strided_table(self.coarser.parent, self.coarser.offset, len(self.coarser.coords))
 
 
 class FrameTables:
-    """Coordinates and neighbour tables of one batch of voxel clouds.
+    """Coordinates and neighbour tables of one batch of voxel clouds, shared by every layer of a network.
 
     Tables are int32 [rows of the output level, kernel volume]: the input row of each kernel offset, -1 where there is
-    none. Every layer of a network that works on the same level shares them.
+    none.
     """
 
-    def __init__(self, coords: Tensor) -> None:
+    def __init__(self, coords: Any) -> None:
         """Start from the input voxels.
 
         Args:
-            coords: int32 [N, 4], batch, x, y, z; each row once.
+            coords: int32 [N, 4], batch, x, y, z; each row once; an array or a tensor.
         """
-        self._coords: dict[int, Tensor] = {1: coords}
-        self._submanifold: dict[int, Tensor] = {}
-        self._down: dict[int, Tensor] = {}
-        self._up: dict[int, tuple[Tensor, Tensor]] = {}
-        self._corners: dict[int, tuple[Tensor, Tensor]] = {}
+        self._levels: dict[int, Level] = {1: Level(np.asarray(coords))}
+        self._corners: dict[int, tuple[Int32Array, NDArray[np.float32]]] = {}
 
-    def fill(self, strides: Iterable[int], corner_strides: Iterable[int] = ()) -> FrameTables:
-        """Compute ahead what a network on these levels will ask for, so that it can be timed apart."""
+    def fill(self, strides: Iterable[int], point_strides: Iterable[int] = ()) -> FrameTables:
+        """Compute ahead what a network with 3x3x3 convolutions on these levels and with a point branch asks for."""
         for stride in strides:
-            self.submanifold(stride)
-        for stride in corner_strides:
+            _ = self.level(stride).neighbours
+            if stride > 1:
+                _ = self.down(stride // 2)
+        for stride in point_strides:
             self.corners(stride)
         return self
 
-    def coords(self, stride: int) -> Tensor:
+    def level(self, stride: int) -> Level:
+        """The level of a stride, 1, 2, 4, ..."""
+        if stride not in self._levels:
+            self._levels[stride] = Level(self.level(stride // 2).coarser.coords)
+        return self._levels[stride]
+
+    def coords(self, stride: int) -> Int32Array:
         """The voxels of a level, int32 [N, 4] in units of the level."""
-        if stride not in self._coords:
-            self._coarsen(stride // 2)
-        return self._coords[stride]
+        return self.level(stride).coords
 
-    def submanifold(self, stride: int) -> Tensor:
+    def submanifold(self, stride: int) -> Int32Array:
         """The 3x3x3 neighbours of each voxel of a level, [N, 27], x fastest."""
-        if stride not in self._submanifold:
-            self._submanifold[stride] = ops.submanifold_table(self.coords(stride))
-        return self._submanifold[stride]
+        return self.level(stride).neighbours
 
-    def down(self, stride: int) -> Tensor:
+    def down(self, stride: int) -> Int32Array:
         """The 2x2x2 voxels of level `stride` in each voxel of level 2 * stride, [M, 8], z fastest."""
-        self.coords(2 * stride)
-        return self._down[stride]
+        return self.level(stride).children
 
-    def up(self, stride: int) -> tuple[Tensor, Tensor]:
+    def up(self, stride: int) -> tuple[Int32Array, NDArray[np.uint8]]:
         """The row of level 2 * stride that each voxel of level `stride` lies in, and its offset there.
 
         Returns:
             int32 [N] rows and uint8 [N] offsets ``4dx + 2dy + dz``.
         """
-        self.coords(2 * stride)
-        return self._up[stride]
+        coarser = self.level(stride).coarser
+        return coarser.parent, coarser.offset
 
-    def ancestors(self, stride: int) -> Tensor:
+    def ancestors(self, stride: int) -> Int32Array:
         """The row of level `stride` that each input voxel lies in, int32 [N]."""
-        rows = torch.arange(len(self._coords[1]), dtype=torch.int32)
+        rows = np.arange(len(self.coords(1)), dtype=np.int32)
         level = 1
         while level < stride:
             rows = self.up(level)[0][rows]
             level *= 2
         return rows
 
-    def corners(self, stride: int) -> tuple[Tensor, Tensor]:
+    def corners(self, stride: int) -> tuple[Int32Array, NDArray[np.float32]]:
         """The 8 voxels of a level around each input voxel and their trilinear weights, int32 and float32 [N, 8]."""
         if stride not in self._corners:
-            points = self._coords[1].float()
-            self._corners[stride] = ops.trilinear_table(points, self.coords(stride), stride)
+            points = self.coords(1).astype(np.float32)
+            self._corners[stride] = ops.trilinear_table(points, self.level(stride).hash, stride)
         return self._corners[stride]
-
-    def _coarsen(self, stride: int) -> None:
-        coarser = ops.downsample(self.coords(stride))
-        self._coords[2 * stride] = coarser.coords
-        self._up[stride] = (coarser.parent, coarser.offset)
-        self._down[stride] = ops.strided_table(coarser.parent, coarser.offset, len(coarser.coords))

@@ -42,10 +42,11 @@ def batch_of_step(step: int, clouds: Sequence[LabelledPoints], settings: Trainin
         cloud = clouds[_cloud_of_sample(sample, len(clouds), settings.seed)]
         points, class_ids = augment(cloud.points, cloud.class_ids, settings.augmentation, rng)
         voxels = voxelize_frame(points, settings.voxel_size_m, batch=number)
-        parts.append((voxels.coords, voxels.features, torch.from_numpy(class_ids[voxels.first])))
-    coords, features, classes = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+        parts.append((voxels.coords, voxels.features, class_ids[voxels.first]))
+    coords, features, classes = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     tables = FrameTables(coords).fill(SPVCNN.levels, SPVCNN.point_levels)
-    return Batch(tables, features * torch.tensor(settings.feature_scale), classes.long())
+    scaled = features * np.array(settings.feature_scale, np.float32)
+    return Batch(tables, torch.from_numpy(scaled), torch.from_numpy(classes).long())
 
 
 def prefetched(steps: range, clouds: Sequence[LabelledPoints], settings: TrainingSettings) -> Iterator[Batch]:

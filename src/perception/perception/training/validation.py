@@ -33,7 +33,7 @@ def evaluate(network: SPVCNN, clouds: Sequence[LabelledPoints], voxel_size_m: fl
     with torch.inference_mode():
         for cloud in clouds:
             voxels = voxelize_frame(cloud.points, voxel_size_m)
-            scores = fused.label(FrameTables(voxels.coords), voxels.features)
+            scores = fused.label(FrameTables(voxels.coords), torch.from_numpy(voxels.features))
             predicted = scores.argmax(1).byte().numpy()[voxels.inverse]
             confusion.add(cloud.class_ids, predicted)
     return confusion
