@@ -5,7 +5,7 @@ import json
 import jsonschema
 import pydantic
 import pytest
-from perception.evaluation.results import SCHEMA_FILE, FrameCounts, json_schema, names_to_ids
+from perception.evaluation.results import SCHEMA_FILE, FrameCounts, json_schema
 
 
 @pytest.fixture
@@ -62,7 +62,3 @@ def test_points_are_the_rows_of_the_confusion_matrix(metrics):
 def test_frames_that_do_not_add_up_are_refused(out, dropped, reasons):
     with pytest.raises(pydantic.ValidationError, match="do not add up"):
         FrameCounts(in_=10, out=out, dropped=dropped, dropped_by_reason=reasons)
-
-
-def test_ids_of_one_list_of_names_in_another():
-    assert names_to_ids(("tree", "car", "cow"), ("car", "road", "tree")) == [2, 0, 255]

@@ -8,8 +8,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: Distinct on light and dark ground, and for most colour-blind readers (Paul Tol's "bright", extended).
-STAGE_COLORS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#ee8866", "#999933", "#bbbbbb")
+#: Distinct on light and dark ground, and neighbours differ in brightness for colour-blind readers (after Paul Tol).
+STAGE_COLORS = (
+    "#4477aa",
+    "#ddcc77",
+    "#228833",
+    "#ee6677",
+    "#66ccee",
+    "#aa3377",
+    "#ee8866",
+    "#88ccaa",
+    "#6655cc",
+    "#bbbb33",
+    "#cc99bb",
+    "#999999",
+)
 
 
 @dataclass(frozen=True)

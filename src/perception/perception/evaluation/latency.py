@@ -41,3 +41,31 @@ def samples_by_stage(frames: Iterable[Mapping[str, float]]) -> dict[str, list[fl
 def summarize_stages(frames: Iterable[Mapping[str, float]]) -> dict[str, LatencySummary]:
     """Percentiles of every stage that occurs in `frames`, in the order of the stages."""
     return {stage: summarize(samples) for stage, samples in samples_by_stage(frames).items()}
+
+
+def exclusive_stages(stage_ms: Mapping[str, float], total_ms: float) -> dict[str, float]:
+    """Split a frame's total into stages that do not overlap, in the order in which they ran.
+
+    The node reports `inference` and, within it, `network.<stage>`: the parts stand for the whole, what they leave of
+    it is `network.other`, and what no stage accounts for is `other`. The result sums to `total_ms`, or to more where
+    the stages themselves do.
+    """
+    network = sum(duration for stage, duration in stage_ms.items() if stage.startswith("network."))
+    exclusive: dict[str, float] = {}
+    for stage, duration_ms in stage_ms.items():
+        if stage != "inference":
+            exclusive[stage] = duration_ms
+        elif duration_ms > network:
+            exclusive["network.other"] = duration_ms - network
+    rest_ms = total_ms - sum(exclusive.values())
+    return {**exclusive, "other": rest_ms} if rest_ms > 0 else exclusive
+
+
+def with_totals(stage_ms: Mapping[str, float], inference_ms: float, total_ms: float) -> dict[str, float]:
+    """Add `overhead` and `total` to a frame's stages.
+
+    `overhead` is what ROS costs: from receipt to publication without the network (`inference`) and without the time
+    in which the network was still busy with the cloud before (`wait`), which is no work but load.
+    """
+    overhead_ms = total_ms - inference_ms - stage_ms.get("wait", 0.0)
+    return {**stage_ms, "overhead": max(0.0, overhead_ms), "total": total_ms}

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import pydantic
 
-from perception.classes import IGNORED
 from perception.configuration import Settings
 from perception.evaluation.metrics import ConfusionMatrix
 
@@ -139,8 +138,3 @@ def json_schema() -> dict[str, Any]:
 def write_schema() -> None:
     """Write SCHEMA_FILE again after the models above changed; a test compares the two."""
     SCHEMA_FILE.write_text(json.dumps(json_schema(), indent=1) + "\n")
-
-
-def names_to_ids(source: tuple[str, ...], target: tuple[str, ...]) -> list[int]:
-    """For each class name of `source`, its index in `target`, or IGNORED where it has none."""
-    return [target.index(name) if name in target else IGNORED for name in source]

@@ -1,0 +1,85 @@
+"""Child processes of the demo: quiet while they work, quoted when they fail."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+STOP_TIMEOUT_S = 15.0
+TAIL_LINES = 15
+
+
+class DemoError(RuntimeError):
+    """The demo cannot go on; the message says why, with the last lines of the child that failed."""
+
+
+def tail(log: Path, lines: int = TAIL_LINES) -> str:
+    """The last lines of a log, indented, for an error message."""
+    text = log.read_text(errors="replace").strip() if log.is_file() else ""
+    last = text.splitlines()[-lines:]
+    return "\n".join(f"    {line}" for line in last or ["(it printed nothing)"]) + f"\n  whole log: {log}"
+
+
+class Child:
+    """A `perception` subcommand in a process of its own, its output in a log; leaving the `with` block ends it.
+
+    Args:
+        words: the command line after `perception`.
+        log: where its output goes.
+        environment: variables to set for it, beside this process's.
+    """
+
+    def __init__(self, words: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
+        self.log = log
+        self._name = words[0]
+        with log.open("w") as output:
+            # A session of its own: Ctrl-C reaches this process alone, which then ends its children in order.
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "perception.cli", *words],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+                start_new_session=True,
+            )
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
+
+    def is_running(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
+
+    def failure(self, what: str) -> DemoError:
+        """An error that quotes the child's last lines."""
+        return DemoError(f"{what}\n{tail(self.log)}")
+
+    def check(self) -> None:
+        """Raise DemoError unless the child runs or has ended well."""
+        code = self._process.poll()
+        if code:
+            raise self.failure(f"`perception {self._name}` ended with code {code}")
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait for the end; raises DemoError when it fails or takes longer."""
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise self.failure(f"`perception {self._name}` still runs after {timeout_s:.0f} s") from None
+        self.check()

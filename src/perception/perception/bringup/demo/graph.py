@@ -1,0 +1,152 @@
+"""The real graph of the demo: bring-up, replay and recorder, each in a process of its own, over DDS."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from perception.bringup.demo.children import Child, DemoError
+from perception.data import bags
+from perception.nodes.recorder import NodeCounts, RecordedFrame, Recorder, RecorderThread
+from perception.ros.middleware import prepare_environment
+
+SEGMENTATION_NODE = "/perception/segmentation"
+POINTS_TOPIC = "/points"
+TRUTH_TOPICS = "/ground_truth/*"
+START_TIMEOUT_S = 120.0
+SETTLE_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What came out of the graph for one bag.
+
+    Attributes:
+        published: clouds that were replayed.
+        frames: by stamp, those that came out whole, with their timings.
+        dropped_by_reason: every other cloud.
+    """
+
+    published: int
+    frames: Mapping[int, RecordedFrame]
+    dropped_by_reason: Mapping[str, int]
+
+
+def isolated_environment() -> dict[str, str]:
+    """A graph of the demo's own on this host: a robot that runs beside it must not drive on simulated clouds."""
+    # 1 to 100 are safe on every platform.
+    return {"ROS_DOMAIN_ID": str(1 + os.getpid() % 100), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+
+
+@dataclass
+class Graph:
+    """The running graph; `play` sends one bag through it."""
+
+    bringup: Child
+    recorder: Recorder
+    logs: Path
+    environment: Mapping[str, str]
+
+    def play(self, bag: Path, rate: float) -> Recording:
+        """Replay a bag, wait until nothing is on its way any more, and account for every cloud.
+
+        Raises:
+            DemoError: the graph or the replay failed.
+        """
+        before = self.recorder.counts or NodeCounts()
+        self.recorder.clear()
+        summary = bags.drive_summary(bag)
+        words = ["replay", str(bag), "--rate", f"{rate:g}", "--exclude", TRUTH_TOPICS]
+        words += ["--wait-for-subscribers", POINTS_TOPIC]
+        with Child(words, self.logs / f"replay_{bag.name}.log", self.environment) as replay:
+            replay.wait(START_TIMEOUT_S + 3 * summary.duration_s / rate)
+        after = self._settled_counts()
+        if after.received < before.received:
+            raise self.bringup.failure("the segmentation node was restarted during the replay")
+        published = after.published - before.published
+        self._wait_for(lambda: self._complete() >= published, 5.0)
+        frames = {stamp: frame for stamp, frame in self.recorder.frames().items() if frame.is_complete}
+        return Recording(summary.frames, frames, _dropped(summary.frames, before, after, len(frames)))
+
+    def _complete(self) -> int:
+        return sum(frame.is_complete for frame in self.recorder.frames().values())
+
+    def _settled_counts(self) -> NodeCounts:
+        """What the node says once it has dealt with every cloud; two reports, as one may be older than the last cloud.
+
+        Raises:
+            DemoError: it does not get there.
+        """
+        reports = self.recorder.reports
+        settled = self._wait_for(
+            lambda: (
+                self.recorder.reports >= reports + 2
+                and self.recorder.counts is not None
+                and self.recorder.counts.is_settled
+            ),
+            SETTLE_TIMEOUT_S,
+        )
+        if not settled or self.recorder.counts is None:
+            raise self.bringup.failure(f"{SEGMENTATION_NODE} did not finish within {SETTLE_TIMEOUT_S:.0f} s")
+        return self.recorder.counts
+
+    def wait_until_active(self) -> None:
+        """Wait for the segmentation node to take clouds.
+
+        Raises:
+            DemoError: it fails, or takes too long.
+        """
+        if not self._wait_for(lambda: self.recorder.state.is_active or self.recorder.state.failure, START_TIMEOUT_S):
+            raise self.bringup.failure(f"{SEGMENTATION_NODE} was not active within {START_TIMEOUT_S:.0f} s")
+        if self.recorder.state.failure:
+            raise DemoError(f"{SEGMENTATION_NODE}: {self.recorder.state.failure}")
+
+    def _wait_for(self, condition: Callable[[], object], timeout_s: float) -> bool:
+        """Poll a condition while the graph lives; whether it came true in time."""
+        deadline_s = time.monotonic() + timeout_s
+        while not condition():
+            self.bringup.check()
+            if not self.bringup.is_running():
+                raise self.bringup.failure("`perception bringup` ended by itself")
+            if time.monotonic() > deadline_s:
+                return False
+            time.sleep(0.05)
+        return True
+
+
+def _dropped(published: int, before: NodeCounts, after: NodeCounts, came_out: int) -> dict[str, int]:
+    """Why clouds gave no result: the node's own reasons, and what was lost on the way to it or from it."""
+    known_before = before.dropped or {}
+    reasons = {reason: count - known_before.get(reason, 0) for reason, count in (after.dropped or {}).items()}
+    reasons["lost_before_node"] = published - (after.received - before.received)
+    reasons["lost_after_node"] = (after.published - before.published) - came_out
+    return {reason: count for reason, count in reasons.items() if count}
+
+
+@contextmanager
+def running_graph(bundle: str, logs: Path) -> Iterator[Graph]:
+    """Start bring-up and the recorder, and wait until the segmentation node is active.
+
+    Raises:
+        DemoError: the graph does not come up; the message ends with its last lines.
+    """
+    environment = isolated_environment()
+    os.environ.update(environment)
+    prepare_environment()
+    words = bringup_words(bundle)
+    with (
+        RecorderThread(SEGMENTATION_NODE, int(environment["ROS_DOMAIN_ID"])) as recorder,
+        Child(words, logs / "bringup.log", environment) as bringup,
+    ):
+        graph = Graph(bringup, recorder, logs, environment)
+        graph.wait_until_active()
+        yield graph
+
+
+def bringup_words(bundle: str) -> list[str]:
+    """The command line that brings up segmentation of POINTS_TOPIC with a bundle."""
+    return ["bringup", f"models:={bundle}", f"input/pointcloud:={POINTS_TOPIC}", "use_sim_time:=true"]
