@@ -86,5 +86,5 @@ def _open(arguments: argparse.Namespace) -> Drive:
 
 def _with_progress(drive: Drive, count: int, console: Console) -> Iterator[DriveFrame]:
     columns = TextColumn("converting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield from progress.track(islice(drive.frames, count), total=count)
