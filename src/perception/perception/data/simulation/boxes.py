@@ -37,13 +37,13 @@ class Objects:
 
 def boxes_of(objects: Objects, seen_ids: NDArray[np.uint32], lidar: SpinningLidar, poses: LidarPoses) -> Boxes3D:
     """Return the boxes of the objects that were hit, in the sensor's frame at the time of each box."""
-    chosen = np.flatnonzero(np.isin(objects.instance_ids, seen_ids))
+    chosen = np.flatnonzero(np.isin(objects.instance_ids, seen_ids)).tolist()
     models = [objects.models[index] for index in chosen]
     frames = objects.world_from_object[chosen]
     centers = np.array([model.center for model in models]).reshape(-1, 3)
     world = np.einsum("mij,mj->mi", frames[:, :3, :3], centers) + frames[:, :3, 3]
     velocities = objects.velocities[chosen]
-    times, local, rotations = _when_swept(world, velocities, objects.time_s, lidar, poses)
+    local, rotations = _when_swept(world, velocities, objects.time_s, lidar, poses)
     forward = np.einsum("mji,mj->mi", rotations, frames[:, :3, 0])
     return Boxes3D(
         centers=local.astype(np.float32),
@@ -58,8 +58,8 @@ def boxes_of(objects: Objects, seen_ids: NDArray[np.uint32], lidar: SpinningLida
 
 def _when_swept(
     world: NDArray[np.float64], velocities: NDArray[np.float64], known_s: float, lidar: SpinningLidar, poses: LidarPoses
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Times [M] when the beam passes moving points, the points in the sensor's frame, world_from_lidar rotations then."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Moving points in the sensor's frame as the beam passes, [M, 3], and world_from_lidar's rotations then."""
     times = np.full(len(world), 0.5 * lidar.sweep_s)
     for _ in range(3):
         world_from_lidar = poses(times)
@@ -67,4 +67,4 @@ def _when_swept(
         moved = world + velocities * (times - known_s)[:, None]
         local = np.einsum("mji,mj->mi", rotations, moved - world_from_lidar[:, :3, 3])
         times = lidar.turn_share(np.arctan2(local[:, 1], local[:, 0])) * lidar.sweep_s
-    return times, local, rotations
+    return local, rotations

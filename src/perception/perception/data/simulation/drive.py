@@ -73,6 +73,9 @@ class SimulatedDrive:
         self.traffic: Traffic = draw_traffic(generator, self.street, self.ego, duration_s)
         self._gallery = Gallery([mover.model for mover in self.traffic.movers])
         self._base_from_world = np.linalg.inv(self.ego.world_from_base(np.zeros(1))[0])
+        spread = lidar.sensor.intensity_ring_spread
+        gains = np.exp(spread * np.random.default_rng([seed, 12]).standard_normal(len(lidar.elevations)))
+        self._gains = np.tile(gains.astype(np.float32), lidar.sensor.columns)
         self._window: int | None = None
         self._scene: CastingScene
         self._standing: list[PlacedObject] = []
@@ -84,7 +87,8 @@ class SimulatedDrive:
         targets, objects = self._targets(start_s)
         hits = self.lidar.cast(self._lidar_poses(start_s + self.lidar.times_s), self._scene, self._gallery, targets)
         generator = np.random.default_rng([self._seed, 11, index])
-        kept, points = measure(generator, self.lidar.sensor, hits, self.lidar.directions.reshape(-1, 3))
+        beams = self.lidar.directions.reshape(-1, 3)
+        kept, points = measure(generator, self.lidar.sensor, hits, beams, self._gains)
         column, ring = np.divmod(kept, len(self.lidar.elevations))
         cloud = PointCloud(points, self.lidar.times_s[column].astype(np.float32), ring.astype(np.uint16))
         instance_ids = hits.instance_ids[kept]

@@ -88,6 +88,17 @@ def _plant(canvas: Canvas, low: float, high: float, trees: int, bushes: int) -> 
             canvas.put_mesh(canvas.pick(kinds), way, generator.uniform(low, high), generator.uniform(0, 6.28), scale)
 
 
+def _thicket(canvas: Canvas, distance: float) -> None:
+    """Shrubs that have grown into one another, along a whole stretch."""
+    stretch, generator = canvas.stretch, canvas.generator
+    scale = generator.uniform(1.2, 2.4)
+    for row in range(int(generator.integers(1, 3))):
+        for way in np.arange(stretch.start_m + 1.0, stretch.end_m - 1.0, 0.95 * scale):
+            place = distance + scale * (1.0 + 1.2 * row) + generator.normal(0.0, 0.3)
+            size = scale * generator.uniform(0.7, 1.3)
+            canvas.put_mesh(canvas.pick(canvas.library.bushes), float(way), place, generator.uniform(0, 6.28), size)
+
+
 def _gardens(canvas: Canvas) -> None:
     stretch, generator = canvas.stretch, canvas.generator
     if canvas.chance(0.8):
@@ -112,6 +123,8 @@ def _open_land(canvas: Canvas) -> None:
     stretch, generator = canvas.stretch, canvas.generator
     if canvas.chance(0.4):
         _boundary(canvas, stretch.sidewalk_edge_m + 2.0)
+    if canvas.chance(0.45):
+        _thicket(canvas, stretch.sidewalk_edge_m + generator.uniform(2.2, 9.0))
     density = generator.uniform(0.3, 1.4)
     trees, bushes = (int(generator.poisson(rate * density * stretch.length_m / 28.0)) for rate in (5.0, 6.0))
     _plant(canvas, stretch.sidewalk_edge_m + 2.6, 26.0, trees, bushes)

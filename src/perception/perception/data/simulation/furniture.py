@@ -46,11 +46,11 @@ def post(generator: np.random.Generator) -> Mesh:
 def traffic_sign(generator: np.random.Generator) -> Mesh:
     """Draw a sign that faces -x on its pole: disc, octagon, triangle or plate, sometimes two of them."""
     metal = _pole_paint(generator)
-    low = generator.uniform(1.9, 2.4)
+    low = generator.uniform(1.5, 2.3) if generator.random() < 0.75 else generator.uniform(0.4, 1.2)
     height = low + generator.uniform(0.7, 1.0)
     parts = [tube((0.04, 0, -0.1), (0.04, 0, height), generator.uniform(0.035, 0.05), metal, sides=7)]
     parts.append(_plate(generator, low + 0.42))
-    if generator.random() < 0.35:
+    if low > 1.4 and generator.random() < 0.5:
         parts.append(_plate(generator, low - 0.28, small=True))
     return merge(parts)
 
@@ -59,7 +59,7 @@ def _plate(generator: np.random.Generator, middle: float, small: bool = False) -
     """A plate with a bright front towards -x and a grey back."""
     front = Paint(CLASS_ID["traffic-sign"], Material.SIGN, float(generator.uniform(0.75, 1.2)))
     back = Paint(CLASS_ID["traffic-sign"], Material.METAL, 1.1)
-    radius = 0.24 if small else generator.uniform(0.32, 0.48)
+    radius = 0.24 if small else generator.uniform(0.35, 0.55)
     corners = int(generator.choice([4, 3, 8, 16], p=[0.4, 0.2, 0.15, 0.25])) if not small else 4
     angles = np.arange(corners) * (2 * np.pi / corners) + (np.pi / 4 if corners == 4 else np.pi / 2)
     stretch = generator.uniform(0.8, 1.6) if corners == 4 else 1.0

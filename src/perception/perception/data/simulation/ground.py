@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +31,7 @@ _ROAD, _PARKING, _TERRAIN, _SIDEWALK = range(4)
 def ground(generator: np.random.Generator, line: Centerline, stretch: Stretch, tints: NDArray[np.float64]) -> Mesh:
     """Build the ground of a stretch in world coordinates.
 
-    Args:
-        tints: float64 [4], brightness of road, parking, terrain and sidewalk, the same along a street.
+    `tints`, float64 [4], are the brightness of road, parking, terrain and sidewalk, the same along a street.
     """
     along, across = _along_edges(stretch), _across_edges(stretch)
     middle_along, middle_across = 0.5 * (along[1:] + along[:-1]), 0.5 * (across[1:] + across[:-1])
@@ -54,9 +54,9 @@ def _into_world(mesh: Mesh, line: Centerline, side: int) -> Mesh:
 
 
 def _along_edges(stretch: Stretch) -> NDArray[np.float64]:
-    edges = [np.arange(stretch.start_m, stretch.end_m + 0.5, 1.0), [stretch.start_m, stretch.end_m]]
+    edges = [np.arange(stretch.start_m, stretch.end_m + 0.5, 1.0), np.array([stretch.start_m, stretch.end_m])]
     if stretch.frontage is Frontage.SIDE_STREET:
-        edges.append(stretch.opening_m())
+        edges.append(np.array(stretch.opening_m()))
     inner = np.unique(np.concatenate(edges))
     return np.concatenate([inner[:1], inner, inner[-1:]])
 
@@ -65,7 +65,7 @@ def _across_edges(stretch: Stretch) -> NDArray[np.float64]:
     known = [0.0, stretch.road_edge_m, stretch.parking_edge_m, stretch.verge_edge_m, stretch.sidewalk_edge_m]
     known += [stretch.lot_edge_m, 30.0, FAR_M]
     edges: list[NDArray[np.float64]] = []
-    for low, high in zip(known[:-1], known[1:], strict=True):
+    for low, high in pairwise(known):
         step = 1.5 if high <= 30.0 else 4.0
         edges.append(np.linspace(low, high, max(2, int(np.ceil((high - low) / step)) + 1)))
     return np.unique(np.concatenate(edges))

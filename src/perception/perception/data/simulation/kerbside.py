@@ -51,7 +51,7 @@ def _furniture(canvas: Canvas, settings: StreetSettings) -> None:
     has_verge = stretch.verge_edge_m > stretch.parking_edge_m
     row = 0.5 * (stretch.verge_edge_m + stretch.parking_edge_m) if has_verge else stretch.parking_edge_m + 0.4
     wide = has_verge or stretch.sidewalk_edge_m - stretch.verge_edge_m > 2.6
-    weights = np.array([0.20, 0.27, 0.08, 0.33 if wide else 0.05, 0.12 if has_verge else 0.02, 0.08])
+    weights = np.array([0.18, 0.33, 0.08, 0.33 if wide else 0.05, 0.10 if has_verge else 0.02, 0.07])
     for way in canvas.ways(settings.furniture_gap_m):
         kind = int(generator.choice(6, p=weights / weights.sum()))
         towards_road = canvas.outward() + np.pi - 0.5 * np.pi  # a lamp's arm reaches along its +y

@@ -36,6 +36,7 @@ class Stretch:
         lane_m: width of the lane next to the centre line.
         parking_edge_m: where the parking strip ends, road_edge_m where there is none.
         verge_edge_m: where the green verge ends, parking_edge_m where there is none.
+        sidewalk_inner_m: where the part of the sidewalk begins that is the same along the whole side.
         sidewalk_edge_m: where the sidewalk ends.
         lot_edge_m: where a parking lot behind the sidewalk ends.
         kerb_m: height of the kerb.
@@ -50,6 +51,7 @@ class Stretch:
     road_edge_m: float
     parking_edge_m: float
     verge_edge_m: float
+    sidewalk_inner_m: float
     sidewalk_edge_m: float
     lot_edge_m: float
     kerb_m: float
@@ -77,43 +79,84 @@ class Stretch:
         return raised
 
 
+@dataclass(frozen=True)
+class _Section:
+    """What all stretches of a side share: widths and edges in metres, and its character."""
+
+    lane_m: float
+    road_edge_m: float
+    parking_m: float
+    sidewalk_inner_m: float
+    sidewalk_edge_m: float
+    kerb_m: float
+    parking_strip: float
+    frontages: NDArray[np.float64]
+
+
+def _draw_section(generator: np.random.Generator, settings: StreetSettings) -> _Section:
+    lane = generator.uniform(2.9, 3.6)
+    road_edge = lane * generator.choice([1, 2], p=[0.85, 0.15]) + generator.uniform(1.1, 1.7)
+    has_parking = generator.random() < 0.75
+    parking = generator.uniform(2.1, 2.5) if has_parking else 0.0
+    verge = generator.choice([0.0, generator.uniform(0.9, 2.2), generator.uniform(2.5, 5.0)], p=[0.5, 0.35, 0.15])
+    inner = road_edge + parking + verge
+    weights = np.array([settings.buildings, settings.gardens, settings.open_land, settings.parking_lots])
+    weights = weights * generator.uniform(0.15, 2.0, 4) + 1e-9  # streets differ in character
+    return _Section(
+        float(lane),
+        float(road_edge),
+        float(parking),
+        float(inner),
+        float(inner + generator.uniform(2.6, 4.4)),
+        float(generator.uniform(0.08, 0.17)),
+        settings.parking_strip if has_parking else 0.0,
+        weights / weights.sum(),
+    )
+
+
 def plan_side(
     generator: np.random.Generator, settings: StreetSettings, side: int, start_m: float, end_m: float
 ) -> list[Stretch]:
-    """Draw the stretches of one side from start to end."""
-    lane = generator.uniform(2.9, 3.6)
-    road_edge = lane * generator.choice([1, 2], p=[0.85, 0.15]) + generator.uniform(1.1, 1.7)
-    parking, sidewalk = generator.uniform(2.1, 2.5), generator.uniform(2.0, 4.2)
-    verge, kerb = generator.uniform(0.9, 2.2), generator.uniform(0.08, 0.17)
-    weights = np.array([settings.buildings, settings.gardens, settings.open_land, settings.parking_lots])
-    weights = weights * generator.uniform(0.4, 1.6, 4)  # streets differ in character
+    """Draw the stretches of one side from start to end; the sidewalk keeps its distance throughout."""
+    section = _draw_section(generator, settings)
     stretches: list[Stretch] = []
     way = start_m
     while way < end_m:
-        frontage = Frontage(int(generator.choice(4, p=weights / weights.sum())))
+        frontage = Frontage(int(generator.choice(4, p=section.frontages)))
         length = float(generator.integers(18, 40))
-        if (
-            stretches
-            and stretches[-1].frontage is not Frontage.SIDE_STREET
-            and generator.random() < settings.side_streets
-        ):
+        after_side_street = bool(stretches) and stretches[-1].frontage is Frontage.SIDE_STREET
+        if not after_side_street and generator.random() < settings.side_streets:
             frontage, length = Frontage.SIDE_STREET, float(generator.integers(11, 15))
-        has_parking = frontage is not Frontage.SIDE_STREET and generator.random() < settings.parking_strip
-        parking_edge = road_edge + (parking if has_parking else 0.0)
-        verge_edge = parking_edge + (
-            verge if generator.random() < 0.45 and frontage is not Frontage.SIDE_STREET else 0.0
-        )
-        sidewalk_edge = road_edge + parking + sidewalk if has_parking else verge_edge + sidewalk
-        sidewalk_edge = max(sidewalk_edge, verge_edge + 1.6)
-        lot_edge = sidewalk_edge + generator.uniform(5.2, 11.0)
-        edges = (
-            float(lane),
-            float(road_edge),
-            float(parking_edge),
-            float(verge_edge),
-            float(sidewalk_edge),
-            float(lot_edge),
-        )
-        stretches.append(Stretch(side, len(stretches), way, way + length, frontage, *edges, float(kerb)))
+        stretches.append(_draw_stretch(generator, section, side, len(stretches), way, length, frontage))
         way += length
     return stretches
+
+
+def _draw_stretch(
+    generator: np.random.Generator,
+    section: _Section,
+    side: int,
+    number: int,
+    start_m: float,
+    length_m: float,
+    frontage: Frontage,
+) -> Stretch:
+    parked = frontage is not Frontage.SIDE_STREET and generator.random() < section.parking_strip
+    parking_edge = section.road_edge_m + (section.parking_m if parked else 0.0)
+    # what is neither parking nor sidewalk is a green verge, or paved as the sidewalk is
+    verge_edge = section.sidewalk_inner_m if parked or generator.random() < 0.6 else section.road_edge_m
+    return Stretch(
+        side,
+        number,
+        start_m,
+        start_m + length_m,
+        frontage,
+        section.lane_m,
+        section.road_edge_m,
+        parking_edge,
+        verge_edge if frontage is not Frontage.SIDE_STREET else section.road_edge_m,
+        section.sidewalk_inner_m,
+        section.sidewalk_edge_m,
+        section.sidewalk_edge_m + generator.uniform(5.2, 11.0),
+        section.kerb_m,
+    )

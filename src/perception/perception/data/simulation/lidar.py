@@ -76,8 +76,7 @@ class SpinningLidar:
     ) -> Hits:
         """Send all beams of one sweep; hits are in order of the columns, in each from the lowest beam up.
 
-        Args:
-            world_from_lidar: float64 [W, 4, 4], the sensor's pose at each column's time.
+        `world_from_lidar`, float64 [W, 4, 4], holds the sensor's pose at each column's time.
         """
         rotations = world_from_lidar[:, :3, :3].astype(np.float32)
         directions = np.matmul(self.directions, rotations.transpose(0, 2, 1))

@@ -107,12 +107,16 @@ def _rider(
     parts = torso(tuple(seat), tuple(shoulder), height, girth, coat)
     parts.append(head(tuple(shoulder + np.array([0.10, 0.0, 0.13 * height])), height, class_id))
     for side in (-1.0, 1.0):
-        parts.append(tube(shoulder + (0, side * 0.18, -0.03), grip + (0, side * 0.25, 0), 0.05, coat, sides=6))
+        parts.append(
+            tube(
+                shoulder + np.array([0, side * 0.18, -0.03]), grip + np.array([0, side * 0.25, 0]), 0.05, coat, sides=6
+            )
+        )
         angle = crank_angle + (np.pi if side > 0 else 0.0)
         pedal = np.array([0.02, side * 0.12, 0.30]) * frame_scale + 0.16 * np.array([np.cos(angle), 0, np.sin(angle)])
-        hip = seat + (0.0, side * 0.10, 0.0)
+        hip = seat + np.array([0.0, side * 0.10, 0.0])
         knee = 0.5 * (hip + pedal) + np.array([0.20, side * 0.04, 0.09])
         parts.append(tube(hip, knee, 0.085 * girth, trousers, sides=6, end_radius=0.065))
         parts.append(tube(knee, pedal, 0.06, trousers, sides=6, end_radius=0.045))
-        parts.append(box((0.26, 0.09, 0.08), pedal + (0.04, 0, 0), Paint(class_id, Material.RUBBER, 2.0)))
+        parts.append(box((0.26, 0.09, 0.08), pedal + np.array([0.04, 0, 0]), Paint(class_id, Material.RUBBER, 2.0)))
     return parts

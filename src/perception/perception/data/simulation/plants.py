@@ -28,7 +28,7 @@ def tree(generator: np.random.Generator, small: bool = False) -> Mesh:
     height = generator.uniform(3.0, 5.0) if small else generator.uniform(5.5, 12.0)
     if generator.random() < 0.15:
         return _conifer(generator, height)
-    clear = generator.uniform(1.4, 2.0) if small else generator.uniform(1.9, 3.4)
+    clear = generator.uniform(1.0, 2.0) if small else generator.uniform(1.4, 3.4)
     radius = generator.uniform(0.06, 0.10) if small else generator.uniform(0.11, 0.32)
     bark = Paint(CLASS_ID["trunk"], Material.BARK, float(generator.uniform(0.7, 1.3)))
     lean = generator.normal(0.0, 0.04, 2) * clear

@@ -11,7 +11,11 @@ from perception.data.simulation.settings import SensorSettings
 
 
 def measure(
-    generator: np.random.Generator, sensor: SensorSettings, hits: Hits, directions: NDArray[np.float32]
+    generator: np.random.Generator,
+    sensor: SensorSettings,
+    hits: Hits,
+    directions: NDArray[np.float32],
+    gains: NDArray[np.float32],
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Turn hits into returns.
 
@@ -20,6 +24,7 @@ def measure(
         sensor: its noise, drop-outs and range.
         hits: N hits, one a beam.
         directions: float32 [N, 3], unit vectors of the beams in the sensor's frame.
+        gains: float32 [N], how strongly each beam's receiver answers.
 
     Returns:
         Indices int64 [P] of the beams that give a return, in order, and float32 [P, 4]: x, y, z in the sensor's frame
@@ -28,7 +33,8 @@ def measure(
     kept = np.flatnonzero((hits.range_m > sensor.min_range_m) & (hits.range_m < sensor.max_range_m))
     surface = MATERIALS[hits.materials[kept]]
     range_m = hits.range_m[kept]
-    intensity = _intensity(generator, sensor, surface, hits.tints[kept], hits.incidence[kept], range_m)
+    strength = surface[:, REFLECTIVITY] * hits.tints[kept] * gains[kept]
+    intensity = _intensity(generator, sensor, surface, strength, hits.incidence[kept], range_m)
     lost = generator.random(len(kept), np.float32) < _loss(sensor, surface, intensity, hits.incidence[kept], range_m)
     kept, range_m, surface, intensity = kept[~lost], range_m[~lost], surface[~lost], intensity[~lost]
     noise = generator.standard_normal((len(kept), 4), np.float32)
@@ -44,14 +50,14 @@ def _intensity(
     generator: np.random.Generator,
     sensor: SensorSettings,
     surface: NDArray[np.float32],
-    tints: NDArray[np.float32],
+    strength: NDArray[np.float32],
     incidence: NDArray[np.float32],
     range_m: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """Reflectivity x angle of incidence x distance, with noise in proportion and a floor of noise."""
+    """Strength x angle of incidence x distance, with noise in proportion and a floor of noise."""
     diffuse = surface[:, DIFFUSE]
-    strength = surface[:, REFLECTIVITY] * tints * (diffuse + (1.0 - diffuse) * incidence)
-    strength *= np.float32(sensor.intensity_gain) * np.exp(-range_m / np.float32(140.0))
+    fading = np.float32(sensor.intensity_gain) * np.exp(-range_m / np.float32(140.0))
+    strength = strength * (diffuse + (1.0 - diffuse) * incidence) * fading
     noise = generator.standard_normal((len(range_m), 2), np.float32)
     strength *= 1.0 + surface[:, SPREAD] * noise[:, 0]
     strength += np.float32(sensor.intensity_noise) * noise[:, 1]

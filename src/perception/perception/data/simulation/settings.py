@@ -53,6 +53,7 @@ class SensorSettings(Settings):
     angle_noise_deg: float = Field(ge=0.0)
     intensity_gain: float = Field(gt=0.0)
     intensity_noise: float = Field(ge=0.0)
+    intensity_ring_spread: float = Field(ge=0.0)
     drop_out: DropOut
     mount: Mount
 
@@ -92,7 +93,7 @@ class StreetSettings(Settings):
     Attributes:
         buildings, gardens, open_land, parking_lots: weights of what lies behind the sidewalk of a stretch.
         side_streets: share of stretches that are a side street.
-        parking_strip: share of stretches with a parking strip.
+        parking_strip: share of stretches with a parking strip, on streets that have any.
         parked: share of parking places that are taken.
         furniture_gap_m: mean way between poles, signs and trees along a kerb.
         parked_bicycles: chance of a rack of bicycles or motorcycles per 10 m of sidewalk.
@@ -105,20 +106,20 @@ class StreetSettings(Settings):
         top_speed_mps: the fastest that the ego vehicle drives.
     """
 
-    buildings: float = Field(0.42, ge=0.0)
-    gardens: float = Field(0.28, ge=0.0)
-    open_land: float = Field(0.20, ge=0.0)
-    parking_lots: float = Field(0.10, ge=0.0)
-    side_streets: float = Field(0.12, ge=0.0, le=1.0)
-    parking_strip: float = Field(0.7, ge=0.0, le=1.0)
-    parked: float = Field(0.62, ge=0.0, le=1.0)
-    furniture_gap_m: float = Field(7.0, gt=1.0)
-    parked_bicycles: float = Field(0.55, ge=0.0, le=1.0)
-    walkers_per_100_m: float = Field(5.0, ge=0.0, le=30.0)
-    standing_per_100_m: float = Field(2.5, ge=0.0, le=30.0)
-    bicyclists_per_100_m: float = Field(3.0, ge=0.0, le=10.0)
-    vehicle_gap_m: float = Field(34.0, ge=15.0)
-    heavy_vehicles: float = Field(0.30, ge=0.0, le=1.0)
-    max_curvature_per_m: float = Field(0.010, ge=0.0, le=0.012)
-    max_slope: float = Field(0.04, ge=0.0, le=0.2)
-    top_speed_mps: float = Field(12.0, gt=0.0, le=40.0)
+    buildings: float = Field(default=0.34, ge=0.0)
+    gardens: float = Field(default=0.28, ge=0.0)
+    open_land: float = Field(default=0.30, ge=0.0)
+    parking_lots: float = Field(default=0.10, ge=0.0)
+    side_streets: float = Field(default=0.12, ge=0.0, le=1.0)
+    parking_strip: float = Field(default=0.7, ge=0.0, le=1.0)
+    parked: float = Field(default=0.62, ge=0.0, le=1.0)
+    furniture_gap_m: float = Field(default=7.0, gt=1.0)
+    parked_bicycles: float = Field(default=0.55, ge=0.0, le=1.0)
+    walkers_per_100_m: float = Field(default=5.0, ge=0.0, le=30.0)
+    standing_per_100_m: float = Field(default=2.5, ge=0.0, le=30.0)
+    bicyclists_per_100_m: float = Field(default=3.0, ge=0.0, le=10.0)
+    vehicle_gap_m: float = Field(default=34.0, ge=15.0)
+    heavy_vehicles: float = Field(default=0.30, ge=0.0, le=1.0)
+    max_curvature_per_m: float = Field(default=0.010, ge=0.0, le=0.012)
+    max_slope: float = Field(default=0.04, ge=0.0, le=0.2)
+    top_speed_mps: float = Field(default=12.0, gt=0.0, le=40.0)

@@ -29,7 +29,7 @@ def panel(corners: ArrayLike, paint: Paint) -> Mesh:
 
 
 def _ring_angles(sides: int) -> NDArray[np.float64]:
-    return np.arange(sides) * (2.0 * np.pi / sides)
+    return np.linspace(0.0, 2.0 * np.pi, sides, endpoint=False)
 
 
 def _strip(lower: NDArray[np.int64], upper: NDArray[np.int64]) -> NDArray[np.uint32]:

@@ -112,7 +112,7 @@ def _queue(
 def _vehicles(generator: np.random.Generator, street: Street, ego: EgoMotion, duration_s: float) -> list[Mover]:
     lane = {side: street.sides[side][0].lane_m for side in (-1, 1)}
     edge = {side: street.sides[side][0].road_edge_m for side in (-1, 1)}
-    ahead = _queue(generator, street, 14.0, 110.0)
+    ahead = _queue(generator, street, 17.0, 110.0)
     behind = [(-way, model) for way, model in _queue(generator, street, 10.0, 90.0)]
     movers = [Mover(model, gap, 0.0, -0.5 * lane[-1], follows_ego=True) for gap, model in ahead + behind]
     reach = ego.profile.end_m + 110.0
@@ -148,13 +148,12 @@ def _walkers(generator: np.random.Generator, street: Street, ego: EgoMotion, dur
     """People who walk in the lane of the sidewalk that nothing else stands in, in both directions."""
     movers = []
     for side in (-1, 1):
-        inner = max(stretch.verge_edge_m for stretch in street.sides[side])
-        outer = min(stretch.sidewalk_edge_m for stretch in street.sides[side])
-        middle = 0.5 * (inner + outer) + 0.15
+        stretch = street.sides[side][0]
+        middle = 0.5 * (stretch.sidewalk_inner_m + stretch.sidewalk_edge_m)
         for direction in (-1.0, 1.0):
             speed = direction * generator.uniform(0.9, 1.7)
             start, end = -70.0 - max(speed * duration_s, 0.0), ego.profile.end_m + 70.0 - min(speed * duration_s, 0.0)
-            left = side * (middle + 0.35 * direction)
+            left = side * (middle + 0.3 * direction)
             for way in _spread(generator, start, end, 0.5 * street.settings.walkers_per_100_m):
                 model = street.library.walkers[int(generator.integers(len(street.library.walkers)))]
                 movers.append(Mover(model, float(way), speed, left))
@@ -167,17 +166,19 @@ def _walkers(generator: np.random.Generator, street: Street, ego: EgoMotion, dur
 def _crossing_people(
     generator: np.random.Generator, street: Street, ego: EgoMotion, duration_s: float, movers: list[Mover]
 ) -> list[Mover]:
-    """People who cross where no vehicle comes; every five seconds one looks for a gap ahead of the ego vehicle."""
-    vehicles = Traffic(street, ego, [mover for mover in movers if mover.model.box_class not in ("pedestrian",)])
+    """People who cross where no vehicle comes; again and again some look for a gap ahead of the ego vehicle."""
+    vehicles = Traffic(street, ego, [mover for mover in movers if mover.model.box_class != "pedestrian"])
     crossing: list[Mover] = []
-    for time_s in np.arange(0.5, duration_s, 2.5):
-        along = float(ego.profile.way_m(time_s)) + generator.uniform(9.0, 40.0)
+    for time_s in np.repeat(np.arange(0.0, duration_s, 2.5), 4):
+        along = float(ego.profile.way_m(time_s)) + generator.uniform(9.0, 45.0)
         side = int(generator.choice([-1, 1]))
-        edges = [street.stretch_at(one, along).verge_edge_m + 0.9 for one in (side, -side)]
+        stretches = [street.stretch_at(one, along) for one in (side, -side)]
         model = street.library.walkers[int(generator.integers(len(street.library.walkers)))]
         speed = generator.uniform(1.2, 2.2)
-        candidate = Mover(model, along, 0.0, side * edges[0], False, -side * edges[1], float(time_s), speed)
-        if _is_free(vehicles, ego, candidate):
+        start, goal = (stretch.sidewalk_inner_m + 0.35 for stretch in stretches)
+        candidate = Mover(model, along, 0.0, side * start, False, -side * goal, float(time_s), speed)
+        has_parking = any(stretch.parking_edge_m > stretch.road_edge_m for stretch in stretches)
+        if not has_parking and _is_free(vehicles, ego, candidate):
             crossing.append(candidate)
     return crossing
 

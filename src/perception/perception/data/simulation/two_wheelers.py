@@ -34,7 +34,8 @@ def bicycle_parts(generator: np.random.Generator, class_id: int, scale: float = 
         parts.append(tube(low, high, 0.026, frame, sides=5))
     width = generator.uniform(0.24, 0.30)
     bar = np.array([0.38, 0.0, 1.0]) * scale
-    parts.append(tube(bar + (0, -width, 0), bar + (0, width, 0), 0.022, frame, sides=5))
+    reach = np.array([0.0, width, 0.0])
+    parts.append(tube(bar - reach, bar + reach, 0.022, frame, sides=5))
     parts.append(box((0.26, 0.15, 0.07), np.array([-0.22, 0.0, 0.93]) * scale, tyre))
     parts += [box((0.05, 0.02, 2 * radius - 0.1), (x * scale, 0.0, radius), frame) for x in (-0.52, 0.54)]
     parts += [box((2 * radius - 0.1, 0.02, 0.05), (x * scale, 0.0, radius), frame) for x in (-0.52, 0.54)]
