@@ -1,7 +1,13 @@
 """Percentiles of stages."""
 
 import pytest
-from perception.evaluation.latency import samples_by_stage, summarize, summarize_stages
+from perception.evaluation.latency import (
+    exclusive_stages,
+    samples_by_stage,
+    summarize,
+    summarize_stages,
+    with_totals,
+)
 
 
 def test_percentiles_of_a_known_series():
@@ -27,3 +33,23 @@ def test_stages_keep_their_order_and_their_own_counts():
         "network": 21.0,
         "encode": 5.0,
     }
+
+
+NODE_MS = {"wait": 5.0, "decode": 2.0, "inference": 100.0, "network.stem": 30.0, "network.head": 60.0, "publish": 3.0}
+
+
+def test_exclusive_stages_sum_to_the_total_and_do_not_overlap():
+    stages = exclusive_stages(NODE_MS, total_ms=112.0)
+    assert "inference" not in stages
+    assert (stages["network.other"], stages["other"]) == (10.0, pytest.approx(2.0))
+    assert sum(stages.values()) == pytest.approx(112.0)
+
+
+def test_a_network_without_parts_stands_for_itself():
+    assert exclusive_stages({"inference": 9.0}, total_ms=9.0) == {"network.other": 9.0}
+
+
+def test_overhead_is_neither_the_network_nor_waiting_for_it():
+    stages = with_totals(NODE_MS, inference_ms=100.0, total_ms=112.0)
+    assert (stages["overhead"], stages["total"]) == (7.0, 112.0)
+    assert with_totals({}, inference_ms=5.0, total_ms=4.9)["overhead"] == 0.0

@@ -14,6 +14,10 @@ STOP_TIMEOUT_S = 15.0
 TAIL_LINES = 15
 
 
+#: Starts the command line of this very installation, whatever the PATH says.
+PERCEPTION = (sys.executable, "-m", "perception.cli")
+
+
 class DemoError(RuntimeError):
     """The demo cannot go on; the message says why, with the last lines of the child that failed."""
 
@@ -32,15 +36,22 @@ class Child:
         words: the command line after `perception`.
         log: where its output goes.
         environment: variables to set for it, beside this process's.
+        program: what the words are given to.
     """
 
-    def __init__(self, words: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        words: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str],
+        program: Sequence[str] = PERCEPTION,
+    ) -> None:
         self.log = log
         self._name = words[0]
         with log.open("w") as output:
             # A session of its own: Ctrl-C reaches this process alone, which then ends its children in order.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "perception.cli", *words],
+                [*program, *words],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
-from perception.bringup.demo.children import DemoError, tail
+from perception.bringup.demo.children import PERCEPTION, DemoError, tail
 from perception.configuration import ConfigurationError
 from perception.data import bags, semantic_kitti, simulation
 from perception.data.drive import DriveFrame
@@ -41,7 +40,7 @@ def simulate(bag: Path, sensor: str, seed: int, duration_s: float, log: Path) ->
     """
     for outdated in bag.parent.glob(f"{bag.name.rpartition('_')[0]}_*"):
         shutil.rmtree(outdated)
-    command = [sys.executable, "-m", "perception.cli", "simulate", "--out", str(bag), "--sensor", sensor]
+    command = [*PERCEPTION, "simulate", "--out", str(bag), "--sensor", sensor]
     command += ["--seed", str(seed), "--duration-s", f"{duration_s:g}"]
     with log.open("w") as output:
         code = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False).returncode

@@ -70,7 +70,7 @@ class Graph:
         published = after.published - before.published
         self._wait_for(lambda: self._complete() >= published, 5.0)
         frames = {stamp: frame for stamp, frame in self.recorder.frames().items() if frame.is_complete}
-        return Recording(summary.frames, frames, _dropped(summary.frames, before, after, len(frames)))
+        return Recording(summary.frames, frames, dropped_by_reason(summary.frames, before, after, len(frames)))
 
     def _complete(self) -> int:
         return sum(frame.is_complete for frame in self.recorder.frames().values())
@@ -118,7 +118,7 @@ class Graph:
         return True
 
 
-def _dropped(published: int, before: NodeCounts, after: NodeCounts, came_out: int) -> dict[str, int]:
+def dropped_by_reason(published: int, before: NodeCounts, after: NodeCounts, came_out: int) -> dict[str, int]:
     """Why clouds gave no result: the node's own reasons, and what was lost on the way to it or from it."""
     known_before = before.dropped or {}
     reasons = {reason: count - known_before.get(reason, 0) for reason, count in (after.dropped or {}).items()}

@@ -30,7 +30,7 @@ def summary_lines(results: EvaluationResults, report: Path) -> list[tuple[str, s
         ("network", f"{run.bundle}, on {run.machine.cpu} ({run.machine.cores} cores)"),
         (
             "drives",
-            f"seeds {seeds}: {run.sensor}, {run.duration_s:g} s each at {run.rate_hz:g} Hz, never seen in training",
+            f"seeds {seeds}: {run.sensor}, {run.duration_s:g} s each at {run.rate_hz:g} Hz, unseen in training",
         ),
         ("accuracy", _accuracy(segmentation)),
         ("by class", _by_class(segmentation)),
