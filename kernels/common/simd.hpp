@@ -5,6 +5,18 @@
 
 namespace pk {
 
+// The pairs (input row, row of the tile) of a tile of a table, by weight. Weight k has its pairs at k * tile.
+struct TilePairs {
+  const int32_t* table;  // [rows, volume], the tile's first row
+  int64_t rows;
+  int64_t volume;
+  int64_t n_in;
+  int64_t tile;  // at least rows
+  int32_t* inputs;
+  int32_t* outputs;
+  int64_t* counts;  // [volume]
+};
+
 // sums[output_rows[i]] += features[input_rows[i]] @ weight, for i < count and one panel of output channels.
 struct PanelProduct {
   const float* features;  // rows of c_in
@@ -39,6 +51,7 @@ struct WeightedRows {
 struct Microkernels {
   const char* name;
   int widest_panel;                         // 32, 16 or 8 floats; all narrower ones exist too
+  bool (*collect)(const TilePairs&);        // false where an input row does not exist
   void (*product[3])(const PanelProduct&);  // by panel width: 8, 16, 32
   void (*outer_product[3])(const PanelOuterProduct&);
   void (*weighted_rows)(const WeightedRows&, float* output);

@@ -46,8 +46,8 @@ uint64_t checked_key(const int32_t* coords, int64_t row) {
 
 void require_hash(const pk_hash* hash) {
   require(hash != nullptr, "hash is null");
-  require(hash->capacity > 0 && (hash->capacity & (hash->capacity - 1)) == 0,
-          "the capacity of the hash must be a power of two");
+  require(hash->capacity >= 16 && (hash->capacity & (hash->capacity - 1)) == 0,
+          "the capacity of the hash must be a power of two, as pk_hash_capacity gives it");
   require_array(hash->keys, hash->capacity, "hash.keys");
   require_array(hash->values, hash->capacity, "hash.values");
 }

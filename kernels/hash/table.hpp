@@ -33,8 +33,6 @@ class HashView {
     }
   }
 
-  void prefetch(uint64_t key) const { __builtin_prefetch(keys_ + home(key)); }
-
  private:
   uint64_t home(uint64_t key) const { return (key * 0x9E3779B97F4A7C15u) >> shift_; }
 

@@ -4,6 +4,7 @@
 
 #include "common/call.hpp"
 #include "common/simd.hpp"
+#include "sparse_conv/pair_buffers.hpp"
 #include "sparse_conv/panels.hpp"
 
 #if defined(_OPENMP)
@@ -17,50 +18,15 @@ constexpr int64_t kLargestTile = 256;
 constexpr int64_t kSmallestTile = 32;
 constexpr int64_t kSmallestShare = 1 << 18;  // multiplications a thread
 
-// The pairs of a tile of output rows, by weight.
-struct TilePairs {
-  TilePairs(int64_t volume, int64_t rows)
-      : tile(rows),
-        inputs(static_cast<size_t>(volume * rows)),
-        outputs(inputs.size()),
-        counts(static_cast<size_t>(volume)) {}
-
-  int64_t tile;
-  std::vector<int32_t> inputs, outputs;
-  std::vector<int64_t> counts;
-};
-
 struct Scratch {
   Scratch(int64_t volume, int64_t rows, int widest) : pairs(volume, rows), sums(static_cast<size_t>(rows * widest)) {}
 
-  TilePairs pairs;
+  PairBuffers pairs;
   std::vector<float> sums;
 };
 
-// Every cell writes its pair, and only those that hold one move on: no branch that the processor could guess wrong.
-// Returns whether all inputs exist.
-bool collect_from_table(const int32_t* table, int64_t volume, int64_t n_in, int64_t begin, int64_t end,
-                        TilePairs& pairs) {
-  std::fill(pairs.counts.begin(), pairs.counts.end(), 0);
-  int32_t* inputs = pairs.inputs.data();
-  int32_t* outputs = pairs.outputs.data();
-  int64_t* counts = pairs.counts.data();
-  bool good = true;
-  for (int64_t row = begin; row < end; ++row) {
-    const int32_t* cells = table + row * volume;
-    for (int64_t k = 0; k < volume; ++k) {
-      const int64_t at = k * pairs.tile + counts[k];
-      inputs[at] = cells[k];
-      outputs[at] = static_cast<int32_t>(row - begin);
-      counts[k] += cells[k] >= 0;
-      good &= cells[k] < n_in;
-    }
-  }
-  return good;
-}
-
 bool collect_from_parents(const int32_t* parent, const uint8_t* offset, int64_t volume, int64_t n_in, int64_t begin,
-                          int64_t end, TilePairs& pairs) {
+                          int64_t end, PairBuffers& pairs) {
   std::fill(pairs.counts.begin(), pairs.counts.end(), 0);
   for (int64_t row = begin; row < end; ++row) {
     if (parent[row] < 0) continue;
@@ -88,7 +54,7 @@ void write_panel(const pk_convolution& layer, const Panel& panel, int64_t begin,
 
 void multiply_tile(const pk_convolution& layer, const std::vector<Panel>& panels, const PackedWeights& weights,
                    int64_t begin, int64_t end, Scratch& scratch) {
-  const TilePairs& pairs = scratch.pairs;
+  const PairBuffers& pairs = scratch.pairs;
   for (size_t p = 0; p < panels.size(); ++p) {
     std::fill_n(scratch.sums.data(), (end - begin) * panels[p].width, 0.0F);
     const auto product = microkernels().product[panel_index(panels[p].width)];
@@ -160,8 +126,8 @@ pk_status pk_sparse_convolution(const pk_execution* where, const pk_convolution*
   return pk::guarded("sparse convolution", [&] {
     pk::require_layer(layer);
     pk::require_array(table, layer->n_out, "table");
-    pk::convolve(*layer, pk::threads_for(where, *layer, 8), [&](int64_t begin, int64_t end, pk::TilePairs& pairs) {
-      return pk::collect_from_table(table, layer->kernel_volume, layer->n_in, begin, end, pairs);
+    pk::convolve(*layer, pk::threads_for(where, *layer, 8), [&](int64_t begin, int64_t end, pk::PairBuffers& pairs) {
+      return pairs.collect(table, begin, end, layer->n_in);
     });
   });
 }
@@ -172,7 +138,7 @@ pk_status pk_inverse_convolution(const pk_execution* where, const pk_convolution
     pk::require_layer(layer);
     pk::require_array(parent, layer->n_out, "parent");
     pk::require_array(offset, layer->n_out, "offset");
-    pk::convolve(*layer, pk::threads_for(where, *layer, 1), [&](int64_t begin, int64_t end, pk::TilePairs& pairs) {
+    pk::convolve(*layer, pk::threads_for(where, *layer, 1), [&](int64_t begin, int64_t end, pk::PairBuffers& pairs) {
       return pk::collect_from_parents(parent, offset, layer->kernel_volume, layer->n_in, begin, end, pairs);
     });
   });

@@ -1,9 +1,9 @@
 #include <algorithm>
-#include <numeric>
 #include <vector>
 
 #include "common/call.hpp"
 #include "common/simd.hpp"
+#include "sparse_conv/pair_buffers.hpp"
 #include "sparse_conv/panels.hpp"
 
 #if defined(_OPENMP)
@@ -13,7 +13,8 @@
 namespace pk {
 namespace {
 
-constexpr int64_t kChunk = 128;  // pairs whose gradients are laid side by side, so that they stay in the first cache
+constexpr int64_t kTile = 512;               // rows whose features stay in the second cache while weights take turns
+constexpr int64_t kLargestSums = 64 * 1024;  // floats that a task adds up at once
 
 struct Gradient {
   const float* features;
@@ -25,70 +26,99 @@ struct Gradient {
   float* weight_gradient;
 };
 
-// All pairs of a table, by weight.
+// The pairs of all tiles, by tile and weight.
 struct Pairs {
-  std::vector<int64_t> begins;
+  std::vector<int64_t> begins;  // of tile t and weight k at t * volume + k
   std::vector<int32_t> inputs, outputs;
 };
 
 Pairs collect(const Gradient& call) {
-  Pairs pairs{std::vector<int64_t>(static_cast<size_t>(call.volume + 1)), {}, {}};
-  for (int64_t row = 0; row < call.n_out; ++row)
+  const int64_t tiles = (call.n_out + kTile - 1) / kTile;
+  Pairs pairs{std::vector<int64_t>(static_cast<size_t>(tiles * call.volume + 1)), {}, {}};
+  PairBuffers tile(call.volume, kTile);
+  for (int64_t t = 0; t < tiles; ++t) {
+    const int64_t begin = t * kTile;
+    const bool good = tile.collect(call.table, begin, std::min(begin + kTile, call.n_out), call.n_in);
+    require(good, "the table names an input row that does not exist");
     for (int64_t k = 0; k < call.volume; ++k) {
-      const int32_t input = call.table[row * call.volume + k];
-      require(input < call.n_in, "the table names an input row that does not exist");
-      pairs.begins[static_cast<size_t>(k + 1)] += input >= 0;
+      const auto from = tile.inputs.begin() + k * kTile;
+      const int64_t count = tile.counts[static_cast<size_t>(k)];
+      pairs.inputs.insert(pairs.inputs.end(), from, from + count);
+      for (int64_t i = 0; i < count; ++i)
+        pairs.outputs.push_back(static_cast<int32_t>(begin + tile.outputs[static_cast<size_t>(k * kTile + i)]));
+      pairs.begins[static_cast<size_t>(t * call.volume + k + 1)] = static_cast<int64_t>(pairs.inputs.size());
     }
-  std::partial_sum(pairs.begins.begin(), pairs.begins.end(), pairs.begins.begin());
-  // One more: every cell is written to the next free place, and only pairs move that on.
-  pairs.inputs.resize(static_cast<size_t>(pairs.begins.back() + 1));
-  pairs.outputs.resize(pairs.inputs.size());
-  std::vector<int64_t> next(pairs.begins.begin(), pairs.begins.end() - 1);
-  for (int64_t row = 0; row < call.n_out; ++row)
-    for (int64_t k = 0; k < call.volume; ++k) {
-      const int32_t input = call.table[row * call.volume + k];
-      if (input < 0) continue;
-      const auto at = static_cast<size_t>(next[static_cast<size_t>(k)]++);
-      pairs.inputs[at] = input;
-      pairs.outputs[at] = static_cast<int32_t>(row);
-    }
+  }
   return pairs;
 }
 
-// One weight, one panel of output channels: the pairs in their order, so that the sum never depends on threads.
-void sum_panel(const Gradient& call, const Pairs& pairs, int64_t k, const Panel& panel, float* laid, float* sums) {
-  std::fill_n(sums, call.c_in * panel.width, 0.0F);
-  const int64_t end = pairs.begins[static_cast<size_t>(k + 1)];
-  for (int64_t begin = pairs.begins[static_cast<size_t>(k)]; begin < end; begin += kChunk) {
-    const int64_t count = std::min(kChunk, end - begin);
-    for (int64_t i = 0; i < count; ++i) {
-      const float* row = call.output_gradient + pairs.outputs[static_cast<size_t>(begin + i)] * call.c_out;
-      std::copy_n(row + panel.begin, panel.used, laid + i * panel.width);
-      std::fill(laid + i * panel.width + panel.used, laid + (i + 1) * panel.width, 0.0F);
-    }
+// Lay the gradients of one panel side by side, padded with zeros.
+void lay(const Gradient& call, const Panel& panel, const int32_t* outputs, int64_t count, float* laid) {
+  for (int64_t i = 0; i < count; ++i, laid += panel.width) {
+    std::copy_n(call.output_gradient + outputs[i] * call.c_out + panel.begin, panel.used, laid);
+    std::fill(laid + panel.used, laid + panel.width, 0.0F);
+  }
+}
+
+// What a thread works with: sums [weight][panel][c_in][width] of the weights of its task.
+struct Scratch {
+  std::vector<float> laid, sums;
+};
+
+void add_tile(const Gradient& call, const Pairs& pairs, const std::vector<Panel>& panels, int64_t at, float* sums,
+              float* laid) {
+  const int64_t begin = pairs.begins[static_cast<size_t>(at)];
+  const int64_t count = pairs.begins[static_cast<size_t>(at) + 1] - begin;
+  if (count == 0) return;
+  for (const Panel& panel : panels) {
+    lay(call, panel, pairs.outputs.data() + begin, count, laid);
     microkernels().outer_product[panel_index(panel.width)](
         {call.features, call.c_in, pairs.inputs.data() + begin, count, laid, sums});
+    sums += call.c_in * panel.width;
   }
-  for (int64_t c = 0; c < call.c_in; ++c)
-    std::copy_n(sums + c * panel.width, panel.used,
-                call.weight_gradient + (k * call.c_in + c) * call.c_out + panel.begin);
+}
+
+void write_weight(const Gradient& call, const std::vector<Panel>& panels, int64_t k, const float* sums) {
+  for (const Panel& panel : panels)
+    for (int64_t c = 0; c < call.c_in; ++c, sums += panel.width)
+      std::copy_n(sums, panel.used, call.weight_gradient + (k * call.c_in + c) * call.c_out + panel.begin);
+}
+
+int64_t sums_of_weight(const Gradient& call, const std::vector<Panel>& panels) {
+  return call.c_in * (panels.back().begin + panels.back().width);
+}
+
+// Weights begin..end, tile by tile in order, so that no sum depends on the number of threads.
+void sum_weights(const Gradient& call, const Pairs& pairs, const std::vector<Panel>& panels, int64_t begin, int64_t end,
+                 Scratch& scratch) {
+  const int64_t size = sums_of_weight(call, panels);
+  const int64_t tiles = static_cast<int64_t>(pairs.begins.size()) / call.volume;
+  std::fill(scratch.sums.begin(), scratch.sums.end(), 0.0F);
+  for (int64_t t = 0; t < tiles; ++t)
+    for (int64_t k = begin; k < end; ++k)
+      add_tile(call, pairs, panels, t * call.volume + k, scratch.sums.data() + (k - begin) * size, scratch.laid.data());
+  for (int64_t k = begin; k < end; ++k) write_weight(call, panels, k, scratch.sums.data() + (k - begin) * size);
 }
 
 void weight_gradient(const Gradient& call, int threads) {
   const Pairs pairs = collect(call);
   const std::vector<Panel> panels = cut_panels(call.c_out, microkernels().widest_panel);
-  const auto cuts = static_cast<int64_t>(panels.size());
-  const int64_t laid_size = kChunk * microkernels().widest_panel;
-  const int64_t size = laid_size + call.c_in * microkernels().widest_panel;
-  std::vector<std::vector<float>> scratch(static_cast<size_t>(threads), std::vector<float>(static_cast<size_t>(size)));
+  const int64_t size = sums_of_weight(call, panels);
+  const int64_t fair = std::max<int64_t>(call.volume / (4 * threads), 1);
+  const int64_t step = std::clamp<int64_t>(kLargestSums / size, 1, fair);
+  std::vector<Scratch> scratch(static_cast<size_t>(threads));
+  for (Scratch& mine : scratch) {
+    mine.laid.resize(static_cast<size_t>(kTile * microkernels().widest_panel));
+    mine.sums.resize(static_cast<size_t>(step * size));
+  }
 #pragma omp parallel for num_threads(threads) schedule(dynamic)
-  for (int64_t task = 0; task < call.volume * cuts; ++task) {
+  for (int64_t begin = 0; begin < call.volume; begin += step) {
 #if defined(_OPENMP)
-    float* mine = scratch[static_cast<size_t>(omp_get_thread_num())].data();
+    Scratch& mine = scratch[static_cast<size_t>(omp_get_thread_num())];
 #else
-    float* mine = scratch[0].data();
+    Scratch& mine = scratch[0];
 #endif
-    sum_panel(call, pairs, task / cuts, panels[static_cast<size_t>(task % cuts)], mine, mine + laid_size);
+    sum_weights(call, pairs, panels, begin, std::min(begin + step, call.volume), mine);
   }
 }
 
