@@ -14,6 +14,7 @@ from rclpy.executors import Executor, MultiThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from perception.configuration import ConfigurationError
+from perception.nodes.memory import keep_freed_memory
 from perception.ros.middleware import prepare_environment
 from perception.ros.node_base import ManagedNode
 
@@ -36,6 +37,7 @@ def run_nodes(factories: Sequence[Callable[[], ManagedNode]], arguments: list[st
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     prepare_environment()
+    keep_freed_memory()
     try:
         nodes = _start(factories, arguments)
     except (ParameterException, ConfigurationError) as error:

@@ -121,6 +121,11 @@ class SegmentationNode(ManagedNode):
             response.message = f"{describe_error(error)}; '{old.name}' stays"
             self.get_logger().error(response.message)
             return response
+        if self._outputs is not outputs:
+            # Cleaned up meanwhile: nothing may stay loaded.
+            self._engine.close()
+            response.message = "the node was cleaned up while the bundle was loading"
+            return response
         outputs.publish_label_info(description)
         self.remember("bundle", request.bundle)
         response.success, response.message = True, f"running '{description.name}'"
