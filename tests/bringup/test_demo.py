@@ -13,7 +13,8 @@ from perception.paths import find_bundle
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 TIMEOUT_S = 240
-FRAMES = 6
+#: The sensor turns 20 times a second.
+FRAMES = 12
 DRIVE = ("--seeds", "3", "--duration-s", "0.6", "--sensor", "nuscenes32")
 
 
@@ -101,7 +102,12 @@ def test_a_graph_that_fails_is_quoted_and_the_demo_fails(finished, out, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("words", "message"), [(("--bundle", "nothing"), "no bundle 'nothing'"), (("--scan", "missing.bin"), "missing.bin")]
+    ("words", "message"),
+    [
+        (("--bundle", "nothing"), "no bundle 'nothing'"),
+        (("--sensor", "nothing"), "nothing"),
+        (("--scan", "missing.bin"), "missing.bin"),
+    ],
 )
 def test_what_the_user_can_mend_is_one_line(finished, out, words, message):
     ended = demo("--out", out, *DRIVE, *words)

@@ -39,7 +39,7 @@ def test_a_new_drive_replaces_the_outdated_one_and_no_other(tmp_path):
     for folder in (outdated, *others):
         folder.mkdir()
     # Fails, since there is no such sensor; what is outdated is of no use all the same.
-    with pytest.raises(DemoError, match="no_such_sensor"):
+    with pytest.raises(DemoError, match=r"ended with code 2\n.*no_such_sensor"):
         simulate(tmp_path / "hdl64e_seed1_10s_ffffffff", "no_such_sensor", 1, 10.0, tmp_path / "log")
     assert not outdated.exists()
     assert all(other.exists() for other in others)

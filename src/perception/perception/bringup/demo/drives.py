@@ -13,21 +13,23 @@ from perception.data import bags, semantic_kitti, simulation
 from perception.data.drive import DriveFrame
 from perception.data.files import read_points
 from perception.data.kitti_vehicle import BASE_FROM_LIDAR, START_NS
-from perception.paths import share_folder
+from perception.data.simulation.settings import load_sensor
 from perception.types import Frame, PointCloud
 
 
 def drive_bag(folder: Path, sensor: str, seed: int, duration_s: float) -> Path:
-    """Where the bag of a drive is or will be; its name holds all that shapes the drive."""
-    return folder / f"{sensor}_seed{seed}_{duration_s:g}s_{_fingerprint(sensor)}"
+    """Where the bag of a drive is or will be; its name holds all that shapes the drive.
+
+    Raises:
+        ConfigurationError: no such sensor, or its file is wrong.
+    """
+    return folder / f"{Path(sensor).stem}_seed{seed}_{duration_s:g}s_{_fingerprint(sensor)}"
 
 
 def _fingerprint(sensor: str) -> str:
-    """A digest of the simulator and the sensor's file, so that a change of either makes new drives."""
-    files = sorted(Path(simulation.__file__).parent.rglob("*.py"))
-    files += sorted((share_folder() / "config" / "sensors").glob(f"{sensor}.*"))
-    digest = hashlib.sha256()
-    for file in files:
+    """A digest of the simulator and the sensor, so that a change of either makes new drives."""
+    digest = hashlib.sha256(load_sensor(sensor).model_dump_json().encode())
+    for file in sorted(Path(simulation.__file__).parent.rglob("*.py")):
         digest.update(file.read_bytes())
     return digest.hexdigest()[:8]
 

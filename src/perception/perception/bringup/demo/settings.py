@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perception.configuration import ConfigurationError
+from perception.data.simulation.settings import load_sensor
 
 #: Training simulates its drives from this seed on; the demo's must lie below.
 FIRST_TRAINING_SEED = 1000
-SENSOR_RATE_HZ = 10.0
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class DemoSettings:
         out: the folder of the report, the figures, the drives and the logs.
         seeds: of the drives.
         duration_s: of each drive.
-        sensor: a name in config/sensors.
+        sensor: a name in config/sensors, or a file.
         bundle: a name in config/models, or a folder.
         rate: drive seconds a second.
         scan, labels: a real scan in SemanticKITTI's format and its labels.
@@ -40,8 +40,12 @@ class DemoSettings:
 
     @property
     def rate_hz(self) -> float:
-        """Clouds a second."""
-        return SENSOR_RATE_HZ * self.rate
+        """Clouds a second.
+
+        Raises:
+            ConfigurationError: no such sensor, or its file is wrong.
+        """
+        return load_sensor(self.sensor).rate_hz * self.rate
 
     @property
     def drives(self) -> Path:
@@ -80,11 +84,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder of the report (default: out/demo)")
     parser.add_argument("--seeds", type=int, nargs="+", default=(1, 2), help="of the simulated drives (default: 1 2)")
     parser.add_argument("--duration-s", type=_positive, default=10.0, help="of each drive (default: 10)")
-    parser.add_argument("--sensor", default="hdl64e", help="a name in config/sensors (default: hdl64e)")
+    parser.add_argument("--sensor", default="hdl64e", help="a name in config/sensors, or a YAML file (default: hdl64e)")
     parser.add_argument("--bundle", default="spvcnn_street", help="a bundle's name or folder (default: spvcnn_street)")
-    parser.add_argument(
-        "--rate", type=_positive, default=1.0, help="drive seconds a second (default: 1, which is 10 Hz)"
-    )
+    parser.add_argument("--rate", type=_positive, default=1.0, help="drive seconds a second (default: 1)")
     parser.add_argument(
         "--scan", type=Path, metavar="FILE.bin", help="also label a real scan in SemanticKITTI's format"
     )
