@@ -1,0 +1,178 @@
+"""The one description of what bring-up starts; bringup.launch.py and `perception bringup` are both made from it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from perception.bringup.settings import BringupSettings, load_bringup_settings
+from perception.bundle.format import DESCRIPTION_FILE, BundleDescription
+from perception.configuration import ConfigurationError, load_settings
+from perception.paths import find_bundle, share_folder
+
+PACKAGE = "perception"
+NAMESPACE = "/perception"
+#: The module that warms up networks and exits (`build_only`).
+BUILD_MODULE = "perception.bringup.build"
+
+
+@dataclass(frozen=True)
+class NodeDescription:
+    """One node.
+
+    Attributes:
+        kind: the executable that runs it alone, and its name for the container.
+        parameters: ROS parameters.
+        remappings: name inside the node -> name in the graph.
+    """
+
+    kind: str
+    parameters: dict[str, Any]
+    remappings: dict[str, str]
+    namespace: str = NAMESPACE
+
+    @property
+    def name(self) -> str:
+        """The node's name in the graph: there is one node of a kind."""
+        return self.kind
+
+
+@dataclass(frozen=True)
+class ProcessDescription:
+    """One process.
+
+    Attributes:
+        name: what log lines and /diagnostics call it.
+        executable: as in `ros2 run <package> <executable>`; empty for a plain Python module.
+        module: the Python module behind it; empty for other packages' programs.
+        arguments: words before `--ros-args`.
+        nodes: the nodes of the stack that run in it.
+        ends_bringup: when it exits, everything stops, with its exit code; otherwise it is restarted.
+    """
+
+    name: str
+    executable: str = ""
+    module: str = ""
+    package: str = PACKAGE
+    arguments: tuple[str, ...] = ()
+    nodes: tuple[NodeDescription, ...] = ()
+    ends_bringup: bool = False
+
+    @property
+    def node_name(self) -> str | None:
+        """What `__node` is set to; None where several nodes live in one process and keep their own names."""
+        return self.nodes[0].name if self.nodes and self.executable != "container" else None
+
+    @property
+    def namespace(self) -> str | None:
+        """What `__ns` is set to."""
+        return self.nodes[0].namespace if self.nodes else None
+
+    @property
+    def remappings(self) -> list[tuple[str, str]]:
+        """Remapping rules; each holds only for the node it names."""
+        return [(f"{node.name}:{old}", new) for node in self.nodes for old, new in node.remappings.items()]
+
+
+@dataclass(frozen=True)
+class BringupDescription:
+    """Everything that bring-up starts, in the order of starting."""
+
+    processes: tuple[ProcessDescription, ...]
+    log_level: str = "info"
+    nodes: tuple[NodeDescription, ...] = field(default=())
+
+    def parameters_yaml(self) -> str:
+        """The parameters of all nodes, as a ROS 2 parameter file."""
+        return yaml.safe_dump(
+            {f"{node.namespace}/{node.name}": {"ros__parameters": node.parameters} for node in self.nodes},
+            sort_keys=False,
+        )
+
+
+def describe(arguments: Mapping[str, str]) -> BringupDescription:
+    """Say what the launch arguments (all of them, see `parse_arguments`) and the config file ask for.
+
+    Raises:
+        ConfigurationError: one line that says what to mend; nothing has been started.
+    """
+    settings, file = load_bringup_settings(arguments)
+    bundles = find_bundles(settings.models, file)
+    if arguments["build_only"] == "true":
+        return BringupDescription((_build(bundles, settings.device),), settings.log_level)
+    nodes = tuple(_node(task, folder, settings) for task, folder in bundles.items())
+    processes = _composed(nodes) if settings.composed else _apart(nodes)
+    if arguments["rviz"] == "true":
+        processes += (_rviz(),)
+    if arguments["bag"]:
+        processes += (_bag(Path(arguments["bag"]).expanduser(), settings.input.pointcloud),)
+    return BringupDescription(processes, settings.log_level, nodes)
+
+
+def find_bundles(models: Sequence[str], source: Path) -> dict[str, Path]:
+    """The folder of each bundle by its task.
+
+    Raises:
+        ConfigurationError: a bundle that is not there or not readable, or two for one task.
+    """
+    found: dict[str, Path] = {}
+    for model in models:
+        folder = find_bundle(model)
+        task = load_settings(BundleDescription, folder / DESCRIPTION_FILE).task
+        if task in found:
+            raise ConfigurationError(
+                f"{source}: models: {found[task].name} and {folder.name} are both for {task}; keep one"
+            )
+        found[task] = folder
+    return found
+
+
+def _node(task: str, bundle: Path, settings: BringupSettings) -> NodeDescription:
+    parameters = {
+        **settings.nodes.get(task, {}),
+        "bundle": str(bundle),
+        "device": settings.device,
+        "autostart": True,
+        "use_sim_time": settings.use_sim_time,
+    }
+    return NodeDescription(task, parameters, {"~/input/pointcloud": settings.input.pointcloud})
+
+
+def _composed(nodes: tuple[NodeDescription, ...]) -> tuple[ProcessDescription, ...]:
+    arguments = ("--nodes", ",".join(node.kind for node in nodes))
+    container = ProcessDescription(
+        "container", "container", f"{PACKAGE}.nodes.container", arguments=arguments, nodes=nodes
+    )
+    return (container,)
+
+
+def _apart(nodes: tuple[NodeDescription, ...]) -> tuple[ProcessDescription, ...]:
+    return tuple(
+        ProcessDescription(node.name, node.kind, f"{PACKAGE}.nodes.{node.kind}", nodes=(node,)) for node in nodes
+    )
+
+
+def _bag(bag: Path, pointcloud: str) -> ProcessDescription:
+    # Imported here: a robot that replays nothing needs no bag library.
+    from perception.ros.bag_selection import SelectedBag, Selection
+
+    with SelectedBag(bag, Selection(topics=(pointcloud,))):
+        arguments = (str(bag.resolve()), "--wait-for-subscribers", pointcloud)
+    return ProcessDescription("replay", "replay", f"{PACKAGE}.nodes.replay", arguments=arguments, ends_bringup=True)
+
+
+def _rviz() -> ProcessDescription:
+    if shutil.which("rviz2") is None:
+        raise ConfigurationError("rviz:=true: rviz2 is not installed here (package ros-<distribution>-rviz2)")
+    layout = share_folder() / "config" / "rviz" / "bringup.rviz"
+    return ProcessDescription("rviz", "rviz2", package="rviz2", arguments=("-d", str(layout)))
+
+
+def _build(bundles: Mapping[str, Path], device: str) -> ProcessDescription:
+    arguments = (*map(str, bundles.values()), "--device", device)
+    return ProcessDescription("build", module=BUILD_MODULE, arguments=arguments, ends_bringup=True)
