@@ -63,7 +63,8 @@ def make_cloud(
             rows[name] = columns[name]
     packed = np.frombuffer(rows.tobytes(), np.uint8).reshape(height, -1)
     padded = np.pad(packed, ((0, 0), (0, row_padding)), constant_values=0xAB)
-    cloud = PointCloud2(height=height, width=len(rows) // height, point_step=point_step, row_step=padded.shape[1])
+    cloud = PointCloud2(height=height, width=len(rows) // height)
+    cloud.point_step, cloud.row_step = int(point_step), padded.shape[1]
     cloud.header.frame_id = frame_id
     cloud.is_bigendian = bigendian
     cloud.fields = [

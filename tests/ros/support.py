@@ -52,6 +52,7 @@ class Graph:
         self._thread = threading.Thread(target=self._spin)
         self._thread.start()
         self._diagnostics: dict[str, DiagnosticStatus] = {}
+        self._diagnostics_stamp_s: dict[str, int] = {}
         self._clients: dict[str, Any] = {}
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, RELIABLE)
 
@@ -127,6 +128,7 @@ class Graph:
     def _on_diagnostics(self, array: DiagnosticArray) -> None:
         for status in array.status:
             self._diagnostics[status.name] = status
+            self._diagnostics_stamp_s[status.name] = array.header.stamp.sec
 
     def diagnostic(self, name: str) -> DiagnosticStatus | None:
         """The newest status with this name."""
@@ -136,6 +138,10 @@ class Graph:
         """The key-value pairs of the newest status with this name."""
         status = self.diagnostic(name)
         return {} if status is None else {pair.key: pair.value for pair in status.values}
+
+    def diagnostics_stamp_s(self, name: str) -> int:
+        """Whole seconds of the stamp of the newest status with this name."""
+        return self._diagnostics_stamp_s.get(name, 0)
 
     def wait_for_diagnostic(self, name: str, key: str, value: str, timeout_s: float = 20.0) -> None:
         """Wait until a status reports this value under this key."""
