@@ -19,7 +19,9 @@ def network() -> SPVCNN:
 
 
 def _same(a: SPVCNN, b: SPVCNN) -> bool:
-    return all(torch.equal(left, right) for left, right in zip(a.state_dict().values(), b.state_dict().values()))
+    return all(
+        torch.equal(left, right) for left, right in zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    )
 
 
 def _refused(network: SPVCNN, file: Path) -> str:

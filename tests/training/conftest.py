@@ -18,8 +18,8 @@ def tiny_drive(seed: int, frames: int = 2) -> Iterator[DriveFrame]:
     rng = np.random.default_rng(seed)
     for number in range(frames):
         ground = np.column_stack([rng.uniform(-6, 6, (400, 2)), rng.normal(-1.7, 0.02, 400)])
-        car = rng.uniform((-2, -1, -1.6), (2, 1, 0), (200, 3)) + (*rng.uniform(-4, 4, 2), 0)
-        pole = rng.uniform((-0.1, -0.1, -1.6), (0.1, 0.1, 3), (100, 3)) + (*rng.uniform(-5, 5, 2), 0)
+        car = rng.uniform((-2, -1, -1.6), (2, 1, 0), (200, 3)) + np.append(rng.uniform(-4, 4, 2), 0)
+        pole = rng.uniform((-0.1, -0.1, -1.6), (0.1, 0.1, 3), (100, 3)) + np.append(rng.uniform(-5, 5, 2), 0)
         xyz = np.concatenate([ground, car, pole])
         points = np.column_stack([xyz, rng.random(len(xyz))]).astype(np.float32)
         class_ids = np.repeat([ROAD, CAR, POLE], [400, 200, 100]).astype(np.uint8)
@@ -37,8 +37,8 @@ def settings() -> TrainingSettings:
             "data": {
                 "training_seeds": {"first": 10, "count": 2},
                 "validation_seeds": {"first": 1, "count": 1},
-                "frames_per_drive": 2,
-                "rate_hz": 1.0,
+                "sweeps_per_drive": 2,
+                "sweep_step": 1,
             },
             "optimizer": {"learning_rate": 0.01, "warm_up_steps": 0, "average_decay": 0.5},
             "feature_scale": [0.1, 0.1, 0.5, 1.0],

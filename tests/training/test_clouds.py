@@ -38,6 +38,6 @@ def test_other_simulator_settings_have_another_folder(settings: TrainingSettings
     data = settings.data
     folders = {
         cache_folder(Path(), data.model_copy(update=update))
-        for update in ({}, {"sensor": "nuscenes"}, {"rate_hz": 2.0}, {"frames_per_drive": 9})
+        for update in ({}, {"sensor": "nuscenes"}, {"sweep_step": 2}, {"sweeps_per_drive": 9})
     }
     assert len(folders) == 4

@@ -50,7 +50,7 @@ def test_an_unknown_configuration_lists_the_known_ones(tmp_path: Path) -> None:
         ({"feature_scale": [1.0]}, "1 feature scales for 4 features"),
         ({"learning_rate": 1}, "unknown key 'learning_rate'"),
         ({"data": {"training_seeds": {"first": 0, "count": 5}, "validation_seeds": {"first": 1, "count": 1},
-                   "frames_per_drive": 1, "rate_hz": 1}}, "overlap"),
+                   "sweeps_per_drive": 1, "sweep_step": 1}}, "overlap"),
     ],
 )  # fmt: skip
 def test_wrong_values_are_named(config: Path, capsys: pytest.CaptureFixture[str], change: dict, message: str) -> None:

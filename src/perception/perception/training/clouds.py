@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -28,18 +27,23 @@ class LabelledPoints:
 
 def simulated_drive(data: SimulatedData) -> DriveSource:
     """The simulator as a function of the seed alone."""
-    from perception.data.simulation import simulate_drive  # Open3D takes a second to import
+    # Open3D, behind the simulator, takes a second to import.
+    from perception.data.simulation import SimulatedDrive, StreetSettings, load_sensor
+    from perception.data.simulation.lidar import SpinningLidar
+
+    sensor = load_sensor(data.sensor)
+    sweeps = range(0, data.sweeps_per_drive * data.sweep_step, data.sweep_step)
 
     def drive(seed: int) -> Iterable[DriveFrame]:
-        return simulate_drive(seed=seed, sensor=data.sensor, frames=data.frames_per_drive, rate_hz=data.rate_hz)
+        simulated = SimulatedDrive(seed, SpinningLidar(sensor, sensor.rate_hz), sweeps.stop, StreetSettings())
+        return map(simulated.sweep, sweeps)
 
     return drive
 
 
 def cache_folder(root: Path, data: SimulatedData) -> Path:
     """A folder of its own for each set of simulator settings, so that stale clouds are never mixed in."""
-    what = f"{data.sensor}-{data.frames_per_drive}-{data.rate_hz}"
-    return root / f"{data.sensor}-{hashlib.sha256(what.encode()).hexdigest()[:8]}"
+    return root / f"{data.sensor}-{data.sweeps_per_drive}-every-{data.sweep_step}"
 
 
 def make_clouds(drive: DriveSource, seeds: Iterable[int], folder: Path) -> list[Path]:

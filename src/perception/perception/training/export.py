@@ -46,4 +46,5 @@ def measured_figures(confusion: ConfusionMatrix) -> dict[str, float | str]:
 
 def _describe(seeds: range, trainer: Trainer) -> str:
     data = trainer.settings.data
-    return f"{data.frames_per_drive} frames of each simulated {data.sensor} drive of seeds {seeds[0]} to {seeds[-1]}"
+    sweeps = f"{data.sweeps_per_drive} sweeps (1 in {data.sweep_step}) of each simulated {data.sensor} drive"
+    return f"{sweeps} of seeds {seeds[0]} to {seeds[-1]}"

@@ -26,13 +26,14 @@ class SeedRange(Settings):
 
 
 class SimulatedData(Settings):
-    """Simulated drives; each is short and its frames far apart in time, since variety comes from the seeds."""
+    """Simulated drives; few sweeps of each, far apart in time, since variety comes from the seeds."""
 
     sensor: str = "hdl64e"
     training_seeds: SeedRange
     validation_seeds: SeedRange
-    frames_per_drive: Count
-    rate_hz: PositiveFloat
+    sweeps_per_drive: Count
+    #: Of how many sweeps one is taken.
+    sweep_step: Count
 
     @pydantic.model_validator(mode="after")
     def _validation_is_unseen(self) -> SimulatedData:
