@@ -38,6 +38,7 @@ class Canvas:
     first_instance_id: int
     meshes: list[Mesh] = field(default_factory=list)
     objects: list[PlacedObject] = field(default_factory=list)
+    _reserved: list[tuple[float, float]] = field(default_factory=list)
 
     def pick(self, items: Sequence[Item]) -> Item:
         """Draw one of several items."""
@@ -46,6 +47,13 @@ class Canvas:
     def chance(self, probability: float) -> bool:
         """Draw yes or no."""
         return bool(self.generator.random() < probability)
+
+    def reserve(self, low: float, high: float) -> bool:
+        """Claim a range of ways along the sidewalk's inner edge; False where something stands there already."""
+        if any(low < taken_high and high > taken_low for taken_low, taken_high in self._reserved):
+            return False
+        self._reserved.append((low, high))
+        return True
 
     def lift(self, along: float, distance: float) -> float:
         """Return the height of the surface over the bare ground."""

@@ -39,8 +39,9 @@ def simulate_drive(
     Clouds are raw, as a driver gives them: each point is in the sensor's frame at its own time, `time_s` after the
     stamp, which is the start of the sweep. Points come as the sensor measures: column by column in the order of
     time, in each column from the lowest beam (ring 0) to the highest; beams without a return are left out.
-    A box is where its object was when the beam passed the object's centre. `odom_from_base` is the pose at the stamp,
-    odom being where the drive began.
+    A box is where its object was when the beam passed the object's centre; in the direction where a sweep begins and
+    ends that moment can be either end of the sweep. `odom_from_base` is the pose at the stamp, odom being where the
+    drive began.
 
     Args:
         seed: draws the street, the traffic and the noise.

@@ -32,7 +32,7 @@ class SpeedProfile:
         index = 0
         while index < len(wanted):
             count = int(generator.uniform(3.0, 9.0) / _STEP_S)
-            stops = generator.random() < 0.15
+            stops = generator.random() < 0.15 and index > 0
             wanted[index : index + count] = 0.0 if stops else generator.uniform(0.25, 1.0) * top_speed_mps
             index += count
         return wanted

@@ -123,10 +123,10 @@ def _open_land(canvas: Canvas) -> None:
     stretch, generator = canvas.stretch, canvas.generator
     if canvas.chance(0.4):
         _boundary(canvas, stretch.sidewalk_edge_m + 2.0)
-    if canvas.chance(0.45):
+    if canvas.chance(0.6):
         _thicket(canvas, stretch.sidewalk_edge_m + generator.uniform(2.2, 9.0))
     density = generator.uniform(0.3, 1.4)
-    trees, bushes = (int(generator.poisson(rate * density * stretch.length_m / 28.0)) for rate in (5.0, 6.0))
+    trees, bushes = (int(generator.poisson(rate * density * stretch.length_m / 28.0)) for rate in (7.0, 8.0))
     _plant(canvas, stretch.sidewalk_edge_m + 2.6, 26.0, trees, bushes)
     if canvas.chance(0.5):
         length = 0.6 * stretch.length_m

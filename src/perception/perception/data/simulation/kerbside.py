@@ -19,8 +19,8 @@ def furnish_kerbside(canvas: Canvas, settings: StreetSettings) -> None:
     if canvas.stretch.parking_edge_m > canvas.stretch.road_edge_m:
         _park_along(canvas, settings)
     _furniture(canvas, settings)
-    _people(canvas, settings)
     _racks(canvas, settings)
+    _people(canvas, settings)
 
 
 def parked_vehicle(canvas: Canvas) -> ObjectModel:
@@ -78,41 +78,45 @@ def _facing_drivers(canvas: Canvas) -> float:
 
 
 def _people(canvas: Canvas, settings: StreetSettings) -> None:
+    """People who stand alone or in groups at the inner edge of the sidewalk, beside the lane of those who walk."""
     stretch, generator = canvas.stretch, canvas.generator
-    count = int(generator.poisson(settings.standing_per_100_m * stretch.length_m / 100.0))
-    for _ in range(count):
-        way = generator.uniform(stretch.start_m + 1.0, stretch.end_m - 1.0)
-        # beside the walkers' lane, which lies in the middle of the sidewalk
-        distance = stretch.sidewalk_edge_m - 0.25
-        for companion in range(int(generator.integers(1, 4))):
-            shift = 0.65 * companion + generator.normal(0.0, 0.05)
-            if way + shift < stretch.end_m:
-                canvas.put_object(
-                    canvas.pick(canvas.library.standing), way + shift, distance, generator.uniform(0, 6.28)
-                )
+    for _ in range(int(generator.poisson(settings.standing_per_100_m * stretch.length_m / 100.0))):
+        way = generator.uniform(stretch.start_m + 1.0, stretch.end_m - 3.0)
+        companions = int(generator.integers(1, 4))
+        if not canvas.reserve(way - 0.5, way + 0.9 * companions):
+            continue
+        for companion in range(companions):
+            shift = 0.9 * companion + generator.normal(0.0, 0.05)
+            model = canvas.pick(canvas.library.standing)
+            canvas.put_object(model, way + shift, stretch.sidewalk_edge_m - 0.25, generator.uniform(0, 6.28))
 
 
 def _racks(canvas: Canvas, settings: StreetSettings) -> None:
-    """Rows of bicycles or motorcycles at the inner or outer edge of the sidewalk, or one against a wall."""
+    """Bicycles and motorcycles: one against the wall or the hedge, or a row across where there is room behind."""
     stretch, generator = canvas.stretch, canvas.generator
+    room_behind = stretch.frontage in (Frontage.GARDENS, Frontage.OPEN_LAND)
     for way in canvas.ways(10.0, margin_m=2.0):
         if not canvas.chance(settings.parked_bicycles):
             continue
         engines = canvas.chance(0.3)
         models = canvas.library.motorcycles if engines else canvas.library.bicycles
-        count = int(generator.integers(1, 6))
-        across = stretch.sidewalk_edge_m + 0.9
-        if stretch.frontage is Frontage.BUILDINGS or count == 1:
+        count = int(generator.integers(1, 6)) if room_behind else 1
+        if count == 1 and canvas.reserve(way - 1.2, way + 1.2):
             yaw = np.pi * generator.integers(2) + generator.normal(0.0, 0.08)
             canvas.put_object(canvas.pick(models), way, stretch.sidewalk_edge_m - 0.35, yaw)
-            continue
-        if stretch.frontage is Frontage.PARKING_LOT:
-            continue
-        pitch = 0.95 if engines else generator.uniform(0.55, 0.75)
-        for place in range(count):
-            if way + place * pitch < stretch.end_m - 0.5:
-                yaw = canvas.outward() + np.pi * generator.integers(2) + generator.normal(0.0, 0.1)
-                canvas.put_object(canvas.pick(models), way + place * pitch, across, yaw)
+        elif count > 1:
+            _row(canvas, models, way, count, 1.0 if engines else generator.uniform(0.66, 0.85))
+
+
+def _row(canvas: Canvas, models: tuple[ObjectModel, ...], start_m: float, count: int, pitch_m: float) -> None:
+    """Two-wheelers side by side behind the sidewalk, at right angles to it."""
+    stretch, generator = canvas.stretch, canvas.generator
+    end_m = min(start_m + count * pitch_m, stretch.end_m - 0.5)
+    if not canvas.reserve(start_m - 0.5, end_m):
+        return
+    for way in np.arange(start_m, end_m, pitch_m):
+        yaw = canvas.outward() + np.pi * generator.integers(2) + generator.normal(0.0, 0.07)
+        canvas.put_object(canvas.pick(models), float(way), stretch.sidewalk_edge_m + 0.95, yaw)
 
 
 def _side_street_corner(canvas: Canvas) -> None:

@@ -108,7 +108,7 @@ class StreetSettings(Settings):
 
     buildings: float = Field(default=0.34, ge=0.0)
     gardens: float = Field(default=0.28, ge=0.0)
-    open_land: float = Field(default=0.30, ge=0.0)
+    open_land: float = Field(default=0.34, ge=0.0)
     parking_lots: float = Field(default=0.10, ge=0.0)
     side_streets: float = Field(default=0.12, ge=0.0, le=1.0)
     parking_strip: float = Field(default=0.7, ge=0.0, le=1.0)

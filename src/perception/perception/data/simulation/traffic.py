@@ -86,7 +86,8 @@ def draw_traffic(generator: np.random.Generator, street: Street, ego: EgoMotion,
     movers = _vehicles(generator, street, ego, duration_s)
     movers += _bicyclists(generator, street, ego, duration_s)
     movers += _walkers(generator, street, ego, duration_s)
-    movers += _crossing_people(generator, street, ego, duration_s, movers)
+    if street.settings.walkers_per_100_m > 0.0:
+        movers += _crossing_people(generator, street, ego, duration_s, movers)
     return Traffic(street, ego, movers)
 
 
@@ -127,9 +128,9 @@ def _vehicles(generator: np.random.Generator, street: Street, ego: EgoMotion, du
 
 
 def _spread(generator: np.random.Generator, start_m: float, end_m: float, per_100_m: float) -> NDArray[np.float64]:
-    """Ways with at least 1.8 m between them."""
+    """Ways with at least 2.4 m between them."""
     places = np.sort(generator.uniform(start_m, end_m, int(generator.poisson(per_100_m * (end_m - start_m) / 100.0))))
-    return places[np.diff(places, prepend=-np.inf) > 2.2]
+    return places[np.diff(places, prepend=-np.inf) > 2.4]
 
 
 def _bicyclists(generator: np.random.Generator, street: Street, ego: EgoMotion, duration_s: float) -> list[Mover]:
@@ -153,13 +154,13 @@ def _walkers(generator: np.random.Generator, street: Street, ego: EgoMotion, dur
         for direction in (-1.0, 1.0):
             speed = direction * generator.uniform(0.9, 1.7)
             start, end = -70.0 - max(speed * duration_s, 0.0), ego.profile.end_m + 70.0 - min(speed * duration_s, 0.0)
-            left = side * (middle + 0.3 * direction)
+            left = side * (middle + 0.4 * direction)
             for way in _spread(generator, start, end, 0.5 * street.settings.walkers_per_100_m):
                 model = street.library.walkers[int(generator.integers(len(street.library.walkers)))]
                 movers.append(Mover(model, float(way), speed, left))
                 if generator.random() < 0.3:
                     friend = street.library.walkers[int(generator.integers(len(street.library.walkers)))]
-                    movers.append(Mover(friend, float(way) + 0.75, speed, left + generator.normal(0.0, 0.1)))
+                    movers.append(Mover(friend, float(way) + 1.15, speed, left + generator.normal(0.0, 0.05)))
     return movers
 
 
