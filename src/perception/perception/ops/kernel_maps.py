@@ -18,7 +18,7 @@ def submanifold_table(coords: Any, kernel_size: int = 3, threads: int | None = N
     `coords` is int32 [N, 4], or the `CoordinateHash` of it, which saves building that again.
     """
     rows = coords if isinstance(coords, CoordinateHash) else CoordinateHash(coords, threads)
-    table = np.empty((len(rows.coords), kernel_size**3), np.int32)
+    table = np.empty((len(rows.coords), max(kernel_size, 0) ** 3), np.int32)
     arguments = (address(rows.coords), len(rows.coords), ctypes.byref(rows.native), kernel_size, address(table))
     binding.call("pk_submanifold_table", *arguments, threads=threads)
     return table

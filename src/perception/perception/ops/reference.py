@@ -165,9 +165,8 @@ def trilinear_table(points: Tensor, coords: Tensor, stride: int) -> tuple[Tensor
 
 def devoxelize(features: Tensor, indices: Tensor, weights: Tensor) -> Tensor:
     """Interpolate voxel features [N, C] at points: [P, C] = sum of weights [P, 8] times rows indices [P, 8]."""
-    if not len(features):
-        return features.new_zeros(len(indices), features.shape[1])
-    return (features[indices.clamp(min=0).long()] * (weights * (indices >= 0)).unsqueeze(2)).sum(1)
+    with_nothing = torch.cat([features, features.new_zeros(1, features.shape[1])])  # where the row -1 looks
+    return (with_nothing[indices.long()] * weights.unsqueeze(2)).sum(1)
 
 
 def scatter_mean(features: Tensor, index: Tensor, count: int) -> Tensor:

@@ -1,0 +1,95 @@
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from perception.ops import binding
+from perception.ops.arrays import as_array
+
+from perception import ops
+
+
+def run_python(code, **environment):
+    clean = {name: value for name, value in os.environ.items() if name != "PERCEPTION_KERNELS_LIBRARY"}
+    return subprocess.run(
+        [sys.executable, "-c", code], env=clean | environment, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def test_tensors_are_used_where_they_lie():
+    tensor = torch.zeros(3, 4, dtype=torch.int32, requires_grad=False)
+    assert as_array(tensor, np.int32, (None, 4), "coords").ctypes.data == tensor.data_ptr()
+    parameter = torch.nn.Parameter(torch.zeros(2))
+    assert as_array(parameter, np.float32, (2,), "bias").ctypes.data == parameter.data_ptr()
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([[0, 0, 0, 0]], "coords must be a NumPy array or a CPU torch tensor, found list"),
+        (np.zeros((2, 4), np.int64), "coords must be int32, found int64"),
+        (np.zeros((2, 3), np.int32), r"coords must have the shape \[any, 4\], found \[2, 3\]"),
+        (np.zeros(4, np.int32), r"coords must have the shape \[any, 4\], found \[4\]"),
+        (np.zeros((4, 4), np.int32).T, "coords must be contiguous"),
+        (torch.zeros(2, 4), "coords must be int32, found float32"),
+        (torch.zeros(2, 4, dtype=torch.int32, device="meta"), "coords lies on meta"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_named(value, message):
+    with pytest.raises(ValueError, match=message):
+        ops.unique(value)
+
+
+def test_importing_needs_neither_torch_nor_ros_nor_the_library():
+    code = "import sys, perception.ops; assert not {'torch', 'rclpy'} & set(sys.modules)"
+    done = run_python(code, PERCEPTION_KERNELS_LIBRARY="/nowhere/library.so")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_missing_library_is_one_sentence():
+    code = "from perception import ops; ops.instruction_set()"
+    done = run_python(code, PERCEPTION_KERNELS_LIBRARY="/nowhere/library.so")
+    assert done.stderr.strip().splitlines()[-1] == (
+        "ImportError: libperception_kernels.so was not found: build the package perception_kernels (make setup), "
+        "source the workspace, or set PERCEPTION_KERNELS_LIBRARY to the file"
+    )
+
+
+def test_something_else_than_the_library_is_told_apart(tmp_path):
+    other = tmp_path / "library.so"
+    other.write_text("not a library")
+    done = run_python("from perception import ops; ops.instruction_set()", PERCEPTION_KERNELS_LIBRARY=str(other))
+    assert f"ImportError: {other} cannot be loaded" in done.stderr
+
+
+def test_the_library_is_found_by_each_of_its_places(tmp_path):
+    library = binding.library()._name
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / binding.LIBRARY_NAME).symlink_to(library)
+    code = "from perception.ops import binding; print(binding.library()._name)"
+    for variable, value in (
+        ("PERCEPTION_KERNELS_LIBRARY", tmp_path / "lib" / binding.LIBRARY_NAME),
+        ("AMENT_PREFIX_PATH", tmp_path),
+    ):
+        assert str(tmp_path) in run_python(code, **{variable: str(value)}).stdout, variable
+
+
+def test_threads_follow_the_environment(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert binding.default_threads() == 3
+    for value in ("", "0", "many"):
+        monkeypatch.setenv("OMP_NUM_THREADS", value)
+        assert binding.default_threads() >= 1
+
+
+def test_the_environment_is_left_as_it_was(monkeypatch):
+    code = "import os; from perception import ops; ops.instruction_set(); print(os.environ.get('OMP_WAIT_POLICY'))"
+    assert run_python(code, OMP_WAIT_POLICY="active").stdout.strip() == "active"
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    assert run_python(code).stdout.strip() == "None"
+
+
+def test_every_instruction_set_is_known():
+    assert ops.instruction_set() in {"avx512", "avx2", "neon", "baseline"}
