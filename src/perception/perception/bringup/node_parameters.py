@@ -52,6 +52,6 @@ def _fits(row: ParameterRow, value: Any) -> bool:
         return isinstance(value, list) and all(isinstance(item, str) for item in value) and value != []
     if type(value) is not type(row.default):
         return False
-    if row.minimum is not None and row.maximum is not None:
+    if row.minimum is not None and row.maximum is not None and isinstance(value, int | float):
         return bool(row.minimum <= value <= row.maximum)
     return not row.choices or value in row.choices

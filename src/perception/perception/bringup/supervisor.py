@@ -17,6 +17,8 @@ STOP_STEPS: tuple[tuple[signal.Signals, float], ...] = (
 )
 POLL_S = 0.1
 REPORT_PERIOD_S = 1.0
+#: When the bag has ended, nodes finish the frame they are at before they are stopped.
+LINGER_S = 1.0
 #: Who speaks when the supervisor itself has something to say.
 OWN_NAME = "bringup"
 
@@ -35,6 +37,7 @@ class Supervisor:
         report: called every second and whenever a process dies or is restarted.
         say: prints a line (name, text).
         stop_steps: see STOP_STEPS.
+        linger_s: see LINGER_S.
     """
 
     def __init__(
@@ -44,12 +47,14 @@ class Supervisor:
         report: Callable[[Sequence[ProcessStatus]], None] = lambda statuses: None,
         say: Callable[[str, str], None] = print_line,
         stop_steps: Sequence[tuple[signal.Signals, float]] = STOP_STEPS,
+        linger_s: float = LINGER_S,
     ) -> None:
         self._supervised = [Supervised(command, environment, say) for command in commands]
         self._report = report
         self._say = say
         self._stop_steps = stop_steps
         self._stop_requests = 0
+        self._linger_s = linger_s
         self._next_report_s = 0.0
 
     def request_stop(self, *_: object) -> None:
@@ -66,6 +71,7 @@ class Supervisor:
             while not self._stop_requests and code is None:
                 self._relay()
                 code = self._attend()
+            self._linger()
         finally:
             self._stop()
         return code or 0
@@ -103,6 +109,11 @@ class Supervisor:
             self._report([supervised.status() for supervised in self._supervised])
         return None
 
+    def _linger(self) -> None:
+        deadline_s = time.monotonic() + self._linger_s
+        while not self._stop_requests and time.monotonic() < deadline_s and any(one.child for one in self._supervised):
+            self._relay()
+
     def _stop(self) -> None:
         """Stop what runs: sources of data before the nodes that consume it, each asked more and more firmly."""
         for supervised in reversed(self._supervised):
@@ -111,10 +122,11 @@ class Supervisor:
                     break
 
     def _ends_after(self, supervised: Supervised, number: signal.Signals, timeout_s: float) -> bool:
-        if number != self._stop_steps[0][0]:
-            self._say(OWN_NAME, f"{supervised.command.name} does not stop; sending {number.name}")
-        supervised.signal(number)
+        if supervised.child is None:
+            return True
         deadline_s, requests = time.monotonic() + timeout_s, self._stop_requests
+        supervised.signal(number)
+        self._say(OWN_NAME, f"stopping {supervised.command.name} ({number.name})")
         while supervised.child is not None and time.monotonic() < deadline_s and self._stop_requests == requests:
             self._relay()
             for other in self._supervised:

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from perception.bringup.arguments import parse_arguments
+from perception.bringup.command import command_words
+from perception.bringup.description import BUILD_MODULE, BringupDescription, describe
+from perception.configuration import ConfigurationError
+
+BUNDLE = "spvcnn_street"
+
+
+def described(*words: str) -> BringupDescription:
+    return describe(parse_arguments(words))
+
+
+def config_file(folder: Path, **values: Any) -> Path:
+    file = folder / "robot.yaml"
+    file.write_text(yaml.safe_dump({"models": [BUNDLE], **values}))
+    return file
+
+
+def test_composed_and_apart_hold_the_same_nodes() -> None:
+    composed, apart = described("composed:=true"), described("composed:=false")
+    assert composed.nodes == apart.nodes
+    assert composed.parameters_yaml() == apart.parameters_yaml()
+    assert [process.executable for process in composed.processes] == ["container"]
+    assert composed.processes[0].arguments == ("--nodes", "segmentation")
+    assert [process.executable for process in apart.processes] == ["segmentation"]
+    assert not any(process.ends_bringup for process in (*composed.processes, *apart.processes))
+
+
+def test_the_file_decides_and_arguments_override(tmp_path: Path) -> None:
+    file = config_file(
+        tmp_path,
+        composed=False,
+        log_level="warn",
+        input={"pointcloud": "/a"},
+        nodes={"segmentation": {"max_points": 1000, "max_processing_time_ms": 50}},
+    )
+    by_file = described(f"config:={file}")
+    assert [process.name for process in by_file.processes] == ["segmentation"]
+    assert by_file.log_level == "warn"
+    assert by_file.nodes[0].remappings == {"~/input/pointcloud": "/a"}
+    overridden = described(f"config:={file}", "composed:=true", "log_level:=debug", "input/pointcloud:=/b")
+    assert [process.name for process in overridden.processes] == ["container"]
+    assert overridden.log_level == "debug"
+    assert overridden.nodes[0].remappings == {"~/input/pointcloud": "/b"}
+
+
+def test_the_parameter_file_is_one_that_ros_reads(tmp_path: Path) -> None:
+    file = config_file(tmp_path, device="cuda:0", nodes={"segmentation": {"max_processing_time_ms": 50}})
+    parameters = yaml.safe_load(described(f"config:={file}").parameters_yaml())
+    assert list(parameters) == ["/perception/segmentation"]
+    values = parameters["/perception/segmentation"]["ros__parameters"]
+    assert values["device"] == "cuda:0"
+    assert values["autostart"] is True
+    assert values["use_sim_time"] is False
+    assert Path(values["bundle"]).name == BUNDLE
+    # ROS 2 refuses a whole number where it expects a double.
+    assert isinstance(values["max_processing_time_ms"], float)
+
+
+def test_command_lines(tmp_path: Path) -> None:
+    file = tmp_path / "parameters.yaml"
+    apart = command_words(described("composed:=false").processes[0], file, "warn")[1:]
+    assert apart == (
+        *("-m", "perception.nodes.segmentation", "--ros-args", "--log-level", "warn", "--params-file", str(file)),
+        *("-r", "__ns:=/perception", "-r", "__node:=segmentation"),
+        *("-r", "segmentation:~/input/pointcloud:=/points"),
+    )
+    composed = command_words(described("composed:=true").processes[0], file, "warn")[1:]
+    assert composed[:5] == ("-m", "perception.nodes.container", "--nodes", "segmentation", "--ros-args")
+    # One name for all nodes of a process would make them indistinguishable.
+    assert not any(word.startswith("__node") for word in composed)
+    assert "segmentation:~/input/pointcloud:=/points" in composed
+
+
+def test_build_only_starts_no_node() -> None:
+    description = described("build_only:=true", "device:=cpu")
+    assert description.nodes == ()
+    (build,) = description.processes
+    assert (build.module, build.ends_bringup) == (BUILD_MODULE, True)
+    assert build.arguments[1:] == ("--device", "cpu")
+    assert Path(build.arguments[0]).name == BUNDLE
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"colour": "red"}, "unknown key 'colour' (known here: composed, device"),
+        ({"composed": 7}, "composed: Input should be a valid boolean"),
+        ({"device": 3}, "device: Input should be a valid string"),
+        ({"models": []}, "models: "),
+        ({"models": "spvcnn_street"}, "models: Input should be a valid tuple"),
+        ({"log_level": "loud"}, "log_level: Input should be 'debug', 'info'"),
+        ({"input": {"pointcloud": "points"}}, "input.pointcloud: "),
+        ({"input": {"lidar": "/points"}}, "unknown key 'input.lidar'"),
+        ({"nodes": {"mapping": {}}}, "nodes: unknown key 'mapping' (known here: segmentation)"),
+        (
+            {"nodes": {"segmentation": {"speed": 1}}},
+            "nodes.segmentation.speed: unknown parameter (known here: always_run",
+        ),
+        ({"nodes": {"segmentation": {"max_points": "many"}}}, "max_points: expected int 1 to 1e+07, found 'many'"),
+        ({"nodes": {"segmentation": {"max_points": 0}}}, "max_points: expected int 1 to 1e+07, found 0"),
+        ({"nodes": {"segmentation": {"palette": "grey"}}}, "palette: expected string bundle, color_blind, probability"),
+        ({"nodes": {"segmentation": {"filtered_classes": "car"}}}, "filtered_classes: expected string[]"),
+        (
+            {"nodes": {"segmentation": {"bundle": "x"}}},
+            "nodes.segmentation.bundle: not set here; list the bundle under",
+        ),
+    ],
+)
+def test_a_wrong_file_is_one_line_with_file_and_key(tmp_path: Path, values: dict[str, Any], expected: str) -> None:
+    file = config_file(tmp_path, **values)
+    with pytest.raises(ConfigurationError) as error:
+        described(f"config:={file}")
+    assert str(error.value).startswith(f"{file}: ")
+    assert expected in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("config:=/nowhere/robot.yaml", "/nowhere/robot.yaml: cannot be read"),
+        ("models:=nix", "no bundle 'nix'"),
+        ("models:=spvcnn_street,spvcnn_street", "are both for segmentation"),
+        ("input/pointcloud:=points", "launch arguments: input.pointcloud: "),
+        ("log_level:=loud", "launch arguments: log_level: "),
+        ("bag:=/nowhere/bag", "/nowhere/bag: no such bag"),
+    ],
+)
+def test_a_wrong_argument_is_one_line(word: str, expected: str) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        described(word)
+    assert expected in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_rviz_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(ConfigurationError, match="rviz2 is not installed"):
+        described("rviz:=true")
+
+
+def test_rviz_shows_the_layout_that_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: f"/opt/ros/bin/{name}")
+    rviz = described("rviz:=true").processes[-1]
+    assert (rviz.package, rviz.executable) == ("rviz2", "rviz2")
+    layout = yaml.safe_load(Path(rviz.arguments[1]).read_text())
+    topics = [display.get("Topic", {}).get("Value") for display in layout["Visualization Manager"]["Displays"]]
+    assert "/perception/segmentation/output/pointcloud/visualization" in topics
