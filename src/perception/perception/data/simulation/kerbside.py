@@ -27,7 +27,7 @@ def parked_vehicle(canvas: Canvas) -> ObjectModel:
     """Draw what stands on a parking place."""
     library = canvas.library
     kinds = (library.cars, library.trucks, library.buses, library.motorcycles)
-    return canvas.pick(kinds[int(canvas.generator.choice(4, p=[0.76, 0.11, 0.04, 0.09]))])
+    return canvas.pick(kinds[int(canvas.generator.choice(4, p=[0.73, 0.11, 0.04, 0.12]))])
 
 
 def _park_along(canvas: Canvas, settings: StreetSettings) -> None:
@@ -98,7 +98,7 @@ def _racks(canvas: Canvas, settings: StreetSettings) -> None:
     for way in canvas.ways(10.0, margin_m=2.0):
         if not canvas.chance(settings.parked_bicycles):
             continue
-        engines = canvas.chance(0.3)
+        engines = canvas.chance(0.38)
         models = canvas.library.motorcycles if engines else canvas.library.bicycles
         count = int(generator.integers(1, 6)) if room_behind else 1
         if count == 1 and canvas.reserve(way - 1.2, way + 1.2):
