@@ -32,6 +32,7 @@ def test_a_signal_ends_the_node_with_code_0(graph, tmp_path, number, autostart):
         graph.wait_for_state(NODE, "active" if autostart else "unconfigured")
         assert node.stop(number) == 0
         assert "Traceback" not in node.output()
+        assert "never retrieved" not in node.output()
         assert "terminate called" not in node.output()
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Sequence
 
 import rclpy
 from rclpy.exceptions import ParameterException
-from rclpy.executors import Executor, MultiThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from perception.configuration import ConfigurationError
 from perception.nodes.memory import keep_freed_memory
+from perception.ros.executor import JoiningExecutor
 from perception.ros.middleware import prepare_environment
 from perception.ros.node_base import ManagedNode
 
@@ -65,11 +64,16 @@ def _spin_until(stop: threading.Event, nodes: Sequence[ManagedNode]) -> bool:
 
     The main thread only waits: Python delivers signals there, and nowhere else.
     """
-    executor = MultiThreadedExecutor(num_threads=THREADS_PER_NODE * len(nodes))
+    failures: list[BaseException] = []
+
+    def fail(error: BaseException) -> None:
+        failures.append(error)
+        stop.set()
+
+    executor = JoiningExecutor(THREADS_PER_NODE * len(nodes), fail)
     for node in nodes:
         executor.add_node(node)
-    failures: list[BaseException] = []
-    thread = threading.Thread(target=_spin, args=(executor, stop, failures), name="executor")
+    thread = threading.Thread(target=_spin, args=(executor, stop), name="executor")
     thread.start()
     stop.wait()
     executor.wake()
@@ -78,11 +82,6 @@ def _spin_until(stop: threading.Event, nodes: Sequence[ManagedNode]) -> bool:
     return bool(failures)
 
 
-def _spin(executor: Executor, stop: threading.Event, failures: list[BaseException]) -> None:
+def _spin(executor: JoiningExecutor, stop: threading.Event) -> None:
     while not stop.is_set():
-        try:
-            executor.spin_once()
-        except Exception as error:
-            traceback.print_exc()
-            failures.append(error)
-            stop.set()
+        executor.spin_once()
