@@ -1,5 +1,8 @@
 #include "common/simd.hpp"
 
+#include <cstdlib>
+#include <cstring>
+
 #include "perception_kernels.h"
 
 namespace pk {
@@ -18,11 +21,19 @@ extern const Microkernels kernels;
 
 namespace {
 
+// A narrower set than the machine has, by name, so that tests reach all of them on one machine.
+bool allowed(const Microkernels& kernels) {
+  const char* wanted = std::getenv("PERCEPTION_KERNELS_INSTRUCTION_SET");
+  return wanted == nullptr || *wanted == '\0' || std::strcmp(wanted, kernels.name) == 0;
+}
+
 const Microkernels& best() {
 #if defined(PK_X86)
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")) return avx512::kernels;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return avx2::kernels;
+  const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl");
+  if (has_avx512 && has_avx2 && allowed(avx512::kernels)) return avx512::kernels;
+  if (has_avx2 && allowed(avx2::kernels)) return avx2::kernels;
 #endif
   return baseline::kernels;
 }

@@ -60,7 +60,8 @@ PK_API const char* pk_last_error(void);
 
 PK_API int32_t pk_interface_version(void);
 
-/* The instruction set chosen on this machine: "avx512", "avx2", "neon" or "baseline". */
+/* The instruction set chosen on this machine: "avx512", "avx2", "neon" or "baseline". The environment variable
+ * PERCEPTION_KERNELS_INSTRUCTION_SET, read once, names a narrower one. */
 PK_API const char* pk_instruction_set(void);
 
 /* --- hash ------------------------------------------------------------------------------------------------------- */
