@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from perception.data.drive import DriveFrame
+from perception.paths import share_folder
 from perception.training.settings import SimulatedData
 
 DriveSource = Callable[[int], Iterable[DriveFrame]]
@@ -42,8 +44,16 @@ def simulated_drive(data: SimulatedData) -> DriveSource:
 
 
 def cache_folder(root: Path, data: SimulatedData) -> Path:
-    """A folder of its own for each set of simulator settings, so that stale clouds are never mixed in."""
-    return root / f"{data.sensor}-{data.sweeps_per_drive}-every-{data.sweep_step}"
+    """A folder of its own for each state of the simulator and its settings, so that stale clouds are never mixed in."""
+    return root / f"{data.sensor}-{data.sweeps_per_drive}-every-{data.sweep_step}-{simulator_digest(data.sensor)}"
+
+
+def simulator_digest(sensor: str) -> str:
+    """Eight characters that change whenever the simulator's code or the sensor's file does."""
+    code = sorted((Path(__file__).parents[1] / "data" / "simulation").glob("*.py"))
+    files = [*code, share_folder() / "config" / "sensors" / f"{sensor}.yaml"]
+    content = b"".join(file.read_bytes() for file in files if file.name != "command.py" and file.is_file())
+    return hashlib.sha256(content).hexdigest()[:8]
 
 
 def make_clouds(drive: DriveSource, seeds: Iterable[int], folder: Path) -> list[Path]:
