@@ -43,7 +43,9 @@ def build_maps(coords: np.ndarray, threads: int) -> list[tuple[np.ndarray, np.nd
     return levels
 
 
-def gather_multiply(features: torch.Tensor, pairs: list[tuple[torch.Tensor, ...]], weight: torch.Tensor) -> None:
+def gather_multiply(
+    features: torch.Tensor, pairs: list[tuple[torch.Tensor, torch.Tensor]], weight: torch.Tensor
+) -> None:
     """Convolve in plain PyTorch with ready maps: gather, multiply, add."""
     result = torch.zeros(len(features), weight.shape[2])
     for k, (outputs, inputs) in enumerate(pairs):
@@ -57,10 +59,10 @@ def time_layer(table: np.ndarray, channels: int, threads: int) -> str:
     weight = generator.standard_normal((27, channels, channels)).astype(np.float32)
     outputs = [np.flatnonzero(table[:, k] >= 0) for k in range(27)]
     pairs = [(torch.from_numpy(rows), torch.from_numpy(table[rows, k]).long()) for k, rows in enumerate(outputs)]
-    tensors = torch.from_numpy(features), pairs, torch.from_numpy(weight)
+    tensor, weights = torch.from_numpy(features), torch.from_numpy(weight)
     forward = fastest_ms(lambda: ops.sparse_convolution(features, table, weight, threads=threads))
     gradient = fastest_ms(lambda: ops.weight_gradient(features, features, table, threads=threads), 4)
-    plain = fastest_ms(lambda: gather_multiply(*tensors), 4)
+    plain = fastest_ms(lambda: gather_multiply(tensor, pairs, weights), 4)
     rate = 2e-6 * sum(map(len, outputs)) * channels**2 / forward
     return (
         f"{channels:8} {len(table):8} {forward:9.2f} {rate:9.1f} {gradient:11.2f} {plain:9.2f} {plain / forward:6.1f}"
