@@ -84,12 +84,5 @@ def test_threads_follow_the_environment(monkeypatch):
         assert binding.default_threads() >= 1
 
 
-def test_the_environment_is_left_as_it_was(monkeypatch):
-    code = "import os; from perception import ops; ops.instruction_set(); print(os.environ.get('OMP_WAIT_POLICY'))"
-    assert run_python(code, OMP_WAIT_POLICY="active").stdout.strip() == "active"
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    assert run_python(code).stdout.strip() == "None"
-
-
 def test_every_instruction_set_is_known():
     assert ops.instruction_set() in {"avx512", "avx2", "neon", "baseline"}

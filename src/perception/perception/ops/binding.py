@@ -6,7 +6,6 @@ import ctypes
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -103,8 +102,7 @@ def library() -> ctypes.CDLL:
             "or set PERCEPTION_KERNELS_LIBRARY to the file"
         )
     try:
-        with _waiting_threads_sleep():
-            loaded = ctypes.CDLL(str(found))
+        loaded = ctypes.CDLL(str(found))
         version = loaded.pk_interface_version()
     except (OSError, AttributeError) as error:
         raise ImportError(f"{found} cannot be loaded: {error}") from None
@@ -128,20 +126,6 @@ def call(function: str, *arguments: Any, threads: int | None = None) -> None:
         return
     message = loaded.pk_last_error().decode(errors="replace")
     raise MemoryError(message) if status == _OUT_OF_MEMORY else ValueError(message)
-
-
-@contextmanager
-def _waiting_threads_sleep() -> Iterator[None]:
-    # OpenMP reads this once, when it is loaded. By default its threads spin between two calls, and so take the cores
-    # from the other nodes of the robot, and from the threads of a training framework in this very process.
-    if "OMP_WAIT_POLICY" in os.environ:
-        yield
-        return
-    os.environ["OMP_WAIT_POLICY"] = "passive"
-    try:
-        yield
-    finally:
-        del os.environ["OMP_WAIT_POLICY"]
 
 
 def _folders(variable: str) -> list[Path]:
