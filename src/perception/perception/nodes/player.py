@@ -23,6 +23,9 @@ from perception.ros.pace import Pace
 from perception.ros.read_ahead import BagMessage, ReadAhead
 
 CLOCK_PERIOD_S = 0.01
+POLL_S = 0.1
+#: A publisher sees a subscriber a little before the subscriber sees it; a best-effort message in between is lost.
+SETTLE_S = 0.5
 #: What was sent last must reach subscribers before the sender's shared memory goes away.
 LINGER = Duration(seconds=1)
 
@@ -40,7 +43,7 @@ class SimulatedClock:
 
     def publish(self, time_ns: int) -> None:
         """Say that it is `time_ns` now, unless a later time was said already."""
-        if self._publisher is None or time_ns <= self._last_ns:
+        if self._publisher is None or time_ns < self._last_ns:
             return
         self._last_ns = time_ns
         message = Clock()
@@ -74,11 +77,11 @@ class Player:
         if unknown:
             raise ConfigurationError(f"{self._bag.path}: {unknown[0]} is not replayed, nobody can subscribe to it")
         deadline_s = time.monotonic() + self._options.timeout_s
-        while not self._stop.wait(0.1) and time.monotonic() < deadline_s:
+        while not self._stop.wait(POLL_S) and time.monotonic() < deadline_s:
             self._clock.publish(self._bag.start_ns)
             subscribed = {topic for topic, publisher in self._publishers.items() if publisher.get_subscription_count()}
             if subscribed.issuperset(topics) if topics else subscribed:
-                return True
+                return not self._stop.wait(SETTLE_S)
         return False
 
     def play(self, report: ReplayReport) -> None:
