@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import jsonschema
 import pytest
@@ -18,15 +20,27 @@ FRAMES = 12
 DRIVE = ("--seeds", "3", "--duration-s", "0.6", "--sensor", "nuscenes32")
 
 
-def demo(*words):
-    return subprocess.run(
+def start_demo(*words, **streams):
+    return subprocess.Popen(
         [sys.executable, "-m", "perception.cli", "demo", *map(str, words)],
-        capture_output=True,
+        stdout=subprocess.PIPE,
         text=True,
-        check=False,
-        timeout=TIMEOUT_S,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
+        **streams,
     )
+
+
+def demo(*words):
+    process = start_demo(*words, stderr=subprocess.PIPE)
+    stdout, stderr = process.communicate(timeout=TIMEOUT_S)
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+
+def wait_until(condition, what, timeout_s):
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline_s, f"waited {timeout_s} s in vain for {what}"
+        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +113,19 @@ def test_a_graph_that_fails_is_quoted_and_the_demo_fails(finished, out, tmp_path
     ended = demo("--out", out, *DRIVE, "--bundle", bundle)
     assert ended.returncode == 1
     assert "perception demo: /perception/segmentation: cannot configure" in ended.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_demo_that_is_ended_ends_its_graph(finished, out, number, code):
+    log = out / "logs" / "bringup.log"
+    log.unlink()
+    process = start_demo("--out", out, *DRIVE, stderr=subprocess.PIPE)
+    wait_until(lambda: log.exists() and "started container" in log.read_text(), "the graph to start", 60)
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "Traceback" not in stderr
+    assert "container stopped" in log.read_text()
 
 
 @pytest.mark.parametrize(

@@ -32,9 +32,9 @@ def test_a_child_that_ends_well_raises_nothing(tmp_path):
         assert not child.is_running()
 
 
-def test_leaving_the_block_ends_a_child_with_sigint(tmp_path):
+def test_leaving_the_block_asks_a_child_to_end(tmp_path):
     code = (
-        "import signal, sys, time; signal.signal(signal.SIGINT, lambda *_: (print('ended'), sys.exit(0)));"
+        "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: (print('ended'), sys.exit(0)));"
         "print('ready'); signal.pause(); time.sleep(9)"
     )
     log = tmp_path / "log"

@@ -35,13 +35,15 @@ def test_the_same_settings_give_the_same_name(tmp_path):
 
 def test_a_new_drive_replaces_the_outdated_one_and_no_other(tmp_path):
     outdated = tmp_path / "hdl64e_seed1_10s_00000000"
+    left_over = tmp_path / ".hdl64e_seed1_10s_00000000.killed"
     others = [tmp_path / "hdl64e_seed11_10s_00000000", tmp_path / "hdl64e_seed1_5s_00000000"]
-    for folder in (outdated, *others):
+    for folder in (outdated, left_over, *others):
         folder.mkdir()
     # Fails, since there is no such sensor; what is outdated is of no use all the same.
     with pytest.raises(DemoError, match=r"ended with code 2\n.*no_such_sensor"):
-        simulate(tmp_path / "hdl64e_seed1_10s_ffffffff", "no_such_sensor", 1, 10.0, tmp_path / "log")
+        simulate({1: tmp_path / "hdl64e_seed1_10s_ffffffff"}, "no_such_sensor", 10.0, tmp_path)
     assert not outdated.exists()
+    assert not left_over.exists()
     assert all(other.exists() for other in others)
 
 

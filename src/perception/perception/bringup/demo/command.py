@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from PIL import Image
@@ -57,21 +56,14 @@ def run_demo(settings: DemoSettings) -> int:
 
 
 def make_drives(settings: DemoSettings, console: Console) -> dict[int, Path]:
-    """Simulate the drives that are not there yet, two at a time; seed -> bag."""
+    """Simulate the drives that are not there yet; seed -> bag."""
     bags = {seed: drive_bag(settings.drives, settings.sensor, seed, settings.duration_s) for seed in settings.seeds}
     missing = {seed: bag for seed, bag in bags.items() if not bag.exists()}
     if not missing:
         console.print(f"drives: seeds {', '.join(map(str, bags))} are in {settings.drives}")
         return bags
-    with console.status(f"simulating drives, seeds {', '.join(map(str, missing))}"), ThreadPoolExecutor(2) as pool:
-        jobs = [
-            pool.submit(
-                simulate, bag, settings.sensor, seed, settings.duration_s, settings.logs / f"simulate_{seed}.log"
-            )
-            for seed, bag in missing.items()
-        ]
-        for job in jobs:
-            job.result()
+    with console.status(f"simulating drives, seeds {', '.join(map(str, missing))}"):
+        simulate(missing, settings.sensor, settings.duration_s, settings.logs)
     console.print(f"drives: seeds {', '.join(map(str, missing))} simulated into {settings.drives}")
     return bags
 

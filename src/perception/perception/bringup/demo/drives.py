@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
-from perception.bringup.demo.children import PERCEPTION, DemoError, tail
+from perception.bringup.demo.children import Child
 from perception.configuration import ConfigurationError
 from perception.data import bags, semantic_kitti, simulation
 from perception.data.drive import DriveFrame
@@ -15,6 +16,12 @@ from perception.data.files import read_points
 from perception.data.kitti_vehicle import BASE_FROM_LIDAR, START_NS
 from perception.data.simulation.settings import load_sensor
 from perception.types import Frame, PointCloud
+
+#: At the same time; more would only compete for two cores.
+SIMULATORS = 2
+SIMULATION_TIMEOUT_S = 120.0
+#: A drive of one second may take this many to simulate, on a slow board.
+SIMULATION_TIMEOUT_FACTOR = 60.0
 
 
 def drive_bag(folder: Path, sensor: str, seed: int, duration_s: float) -> Path:
@@ -34,20 +41,30 @@ def _fingerprint(sensor: str) -> str:
     return digest.hexdigest()[:8]
 
 
-def simulate(bag: Path, sensor: str, seed: int, duration_s: float, log: Path) -> None:
-    """Simulate one drive in a child process, and remove the drives that it replaces.
+def simulate(bags: Mapping[int, Path], sensor: str, duration_s: float, logs: Path) -> None:
+    """Simulate drives (seed -> bag) in child processes, and remove the drives that they replace.
 
     Raises:
         DemoError: the simulator failed; the message ends with what it said last.
     """
-    for outdated in bag.parent.glob(f"{bag.name.rpartition('_')[0]}_*"):
+    seeds = list(bags)
+    for start in range(0, len(seeds), SIMULATORS):
+        with ExitStack() as running:
+            children = [
+                running.enter_context(_simulator(bags[seed], sensor, seed, duration_s, logs))
+                for seed in seeds[start : start + SIMULATORS]
+            ]
+            for child in children:
+                child.wait(SIMULATION_TIMEOUT_S + duration_s * SIMULATION_TIMEOUT_FACTOR)
+
+
+def _simulator(bag: Path, sensor: str, seed: int, duration_s: float, logs: Path) -> Child:
+    name = bag.name.rpartition("_")[0]
+    # The second kind is what a simulator that was killed has left.
+    for outdated in (*bag.parent.glob(f"{name}_*"), *bag.parent.glob(f".{name}_*")):
         shutil.rmtree(outdated)
-    command = [*PERCEPTION, "simulate", "--out", str(bag), "--sensor", sensor]
-    command += ["--seed", str(seed), "--duration-s", f"{duration_s:g}"]
-    with log.open("w") as output:
-        code = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False).returncode
-    if code:
-        raise DemoError(f"the simulator ended with code {code}\n{tail(log)}")
+    words = ["simulate", "--out", str(bag), "--sensor", sensor, "--seed", str(seed), "--duration-s", f"{duration_s:g}"]
+    return Child(words, logs / f"simulate_{seed}.log", {})
 
 
 def scan_bag(folder: Path, scan: Path, labels: Path | None) -> Path:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perception.bringup.demo.children import Child, DemoError
+from perception.bringup.demo.isolation import isolated_environment
 from perception.data import bags
 from perception.nodes.recorder import NodeCounts, RecordedFrame, Recorder, RecorderThread
 from perception.ros.middleware import prepare_environment
@@ -34,12 +35,6 @@ class Recording:
     published: int
     frames: Mapping[int, RecordedFrame]
     dropped_by_reason: Mapping[str, int]
-
-
-def isolated_environment() -> dict[str, str]:
-    """A graph of the demo's own on this host: a robot that runs beside it must not drive on simulated clouds."""
-    # 1 to 100 are safe on every platform.
-    return {"ROS_DOMAIN_ID": str(1 + os.getpid() % 100), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
 
 
 @dataclass
@@ -134,7 +129,7 @@ def running_graph(bundle: str, logs: Path) -> Iterator[Graph]:
     Raises:
         DemoError: the graph does not come up; the message ends with its last lines.
     """
-    environment = isolated_environment()
+    environment = isolated_environment() | {"ROS_LOG_DIR": str((logs / "ros").resolve())}
     os.environ.update(environment)
     prepare_environment()
     words = bringup_words(bundle)
