@@ -56,7 +56,7 @@ def test_timings_cover_every_stage_and_carry_the_input_s_header(graph, tmp_path)
         frame = timings.wait_for(1)[0]
 
         assert frame.header == outputs["segmentation"].messages[0].header
-        names = ["receive", "wait", "decode", "inference", "network.look", "encode", "publish"]
+        names = ["receive", "wait", "hand_over", "decode", "inference", "network.look", "encode", "publish"]
         assert [stage.name for stage in frame.stages] == names
         parts = sum(stage.duration_ms for stage in frame.stages if not stage.name.startswith("network."))
         assert frame.total_ms >= frame.inference_ms

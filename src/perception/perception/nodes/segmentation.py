@@ -67,6 +67,7 @@ class SegmentationNode(ManagedNode):
         self._outputs: SegmentationOutputs | None = None
         self._worker: Worker[Received] | None = None
         self._subscription: Any = None
+        self._worker_free_s = 0.0
         self._load_service = self.create_service(
             LoadBundle, "~/load_bundle", self._on_load_bundle, callback_group=MutuallyExclusiveCallbackGroup()
         )
@@ -158,11 +159,13 @@ class SegmentationNode(ManagedNode):
             self._drop(f"malformed.{error.reason}", str(error))
         except Exception as error:
             self._drop("processing_failed", describe_error(error))
+        finally:
+            self._worker_free_s = time.perf_counter()
 
     def _label(self, received: Received, outputs: SegmentationOutputs) -> None:
         """Take one cloud all the way: decode, run the network, encode, publish."""
         message, timer, started_s = received.message, StageTimer(), time.perf_counter()
-        timer.stage_ms.update(receive=received.receive_ms, wait=(started_s - received.callback_s) * 1e3)
+        timer.stage_ms.update(self._stages_before(received, started_s))
         with timer.stage("decode"):
             decoded = decode_point_cloud(message, self._cloud_settings())
             stamp = Time.from_msg(message.header.stamp)
@@ -184,6 +187,15 @@ class SegmentationNode(ManagedNode):
         )
         total_ms = received.receive_ms + (finished_s - received.callback_s) * 1e3
         outputs.publish_timings(message.header, timer.stage_ms, labelled.stage_ms, total_ms)
+
+    def _stages_before(self, received: Received, started_s: float) -> dict[str, float]:
+        """Stages before the worker starts; `wait` is the time for which the frame before kept the network busy."""
+        free_s = max(received.callback_s, self._worker_free_s)
+        return {
+            "receive": received.receive_ms,
+            "wait": (free_s - received.callback_s) * 1e3,
+            "hand_over": (started_s - free_s) * 1e3,
+        }
 
     def _cloud_settings(self) -> CloudSettings:
         return CloudSettings(
