@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from perception.bringup.demo.isolation import isolated_environment
+
 TOP = Path(__file__).resolve().parents[1]
 
 
 def pytest_configure() -> None:
-    # Tests of other checkouts on this machine, or a running robot on this network, must not hear ours: a domain of
-    # our own (1 to 100 are safe on every platform), and only this host.
-    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    # Tests of other checkouts on this machine, or a robot on this network, must not hear ours.
+    os.environ.update(isolated_environment())
     os.environ.setdefault("ROS_LOG_DIR", str(TOP / "out" / "test_logs"))
 
 
