@@ -15,6 +15,8 @@ TOP = Path(__file__).resolve().parents[1]
 def pytest_configure() -> None:
     # Tests of other checkouts on this machine, or a robot on this network, must not hear ours.
     os.environ.update(isolated_environment())
+    # As perception/__init__.py does; test modules may import torch, and with it OpenMP, before perception.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("ROS_LOG_DIR", str(TOP / "out" / "test_logs"))
 
 
