@@ -36,10 +36,9 @@ def voxelize_frame(points: NDArray[np.float32], voxel_size_m: float, batch: int 
         batch: the cloud's number where several are put together.
 
     Raises:
-        ValueError: a value is NaN or infinite.
+        ValueError: a value is NaN or infinite, or a point is too far away for the grid.
     """
     voxels = ops.voxelize(points, voxel_size_m, batch=batch)
-    features = points[voxels.first]
-    if not np.isfinite(features).all():
-        raise ValueError("points hold NaN or infinite values; remove them first")
-    return FrameVoxels(voxels.coords, features, voxels.first, voxels.inverse)
+    if not np.isfinite(points[:, 3:]).all():  # the coordinates were checked on the way
+        raise ValueError("points hold NaN or infinite intensities; remove them first")
+    return FrameVoxels(voxels.coords, points[voxels.first], voxels.first, voxels.inverse)
