@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from perception import ops
 from perception.configuration import ConfigurationError
 from perception.models.engine import TorchSegmentationEngine
 from perception.runtime import Engine, load_engine
@@ -79,6 +81,18 @@ def test_other_layouts_are_refused(engine: Engine, wrong: np.ndarray) -> None:
 def test_a_device_that_it_does_not_have(engine: Engine, top: Path) -> None:
     with pytest.raises(ConfigurationError, match="'cpu' only"):
         TorchSegmentationEngine(top / "config" / "models" / "spvcnn_street", engine.description, "cuda")
+
+
+def test_the_number_of_threads(engine: Engine, top: Path, points: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    monkeypatch.setenv("OMP_NUM_THREADS", str(before))
+    try:
+        single = TorchSegmentationEngine(top / "config" / "models" / "spvcnn_street", engine.description, threads=1)
+        assert torch.get_num_threads() == ops.default_threads() == 1
+        result = single.forward(Frame(PointCloud(points)))
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_allclose(result.probabilities, engine.forward(Frame(PointCloud(points))).probabilities, rtol=1e-3)
 
 
 def test_the_real_scan(engine: Engine, semantic_kitti_scan: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ class TorchSegmentationEngine:
             folder: the bundle.
             description: what its bundle.yaml says.
             device: only "cpu".
-            threads: how many cores to use, all by default. PyTorch keeps one number for the whole process.
+            threads: how many cores to use; by default OMP_NUM_THREADS, else all. It holds for the whole process.
 
         Raises:
             ConfigurationError: another device, or weights that are not this network's.
@@ -43,6 +44,7 @@ class TorchSegmentationEngine:
             raise ConfigurationError(f"device '{device}': the torch engine runs on 'cpu' only")
         if threads is not None:
             torch.set_num_threads(threads)
+            os.environ["OMP_NUM_THREADS"] = str(threads)  # what perception.ops goes by
         self.description = description
         network = build_network(description.network, len(description.classes))
         load_checkpoint(network, folder / WEIGHTS_FILE)

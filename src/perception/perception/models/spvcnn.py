@@ -104,4 +104,4 @@ def _decoder_stage(in_channels: int, skip_channels: int, out_channels: int) -> n
 
 
 def _point_transform(in_channels: int, out_channels: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(in_channels, out_channels), nn.BatchNorm1d(out_channels), nn.ReLU())
+    return nn.Sequential(nn.Linear(in_channels, out_channels), nn.BatchNorm1d(out_channels), nn.ReLU(inplace=True))
