@@ -1,1 +1,1 @@
-"""models."""
+"""Networks, their published checkpoints, and the PyTorch executor of bundles."""

@@ -1,1 +1,1 @@
-"""nn."""
+"""Sparse layers on the native operations, named and laid out as in the official checkpoints."""

@@ -1,1 +1,1 @@
-"""training."""
+"""Training on simulated drives, up to the bundle: the command `perception train`."""
