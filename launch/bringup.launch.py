@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
@@ -15,8 +16,6 @@ from perception.bringup.arguments import ARGUMENTS
 from perception.bringup.description import BringupDescription, ProcessDescription, describe
 from perception.configuration import ConfigurationError
 from perception.ros.middleware import prepare_environment
-
-from launch import LaunchContext, LaunchDescription
 
 RESPAWN_DELAY_S = 2.0
 
