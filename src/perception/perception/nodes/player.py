@@ -24,8 +24,9 @@ from perception.ros.read_ahead import BagMessage, ReadAhead
 
 CLOCK_PERIOD_S = 0.01
 POLL_S = 0.1
-#: A publisher sees a subscriber a little before the subscriber sees it; a best-effort message in between is lost.
-SETTLE_S = 0.5
+#: A publisher sees a subscriber a little before the subscriber sees it; a best-effort message in between is lost. And
+#: the subscriber, a node that has just been activated, has yet to find those who listen to it.
+SETTLE_S = 1.0
 #: What was sent last must reach subscribers before the sender's shared memory goes away.
 LINGER = Duration(seconds=1)
 
