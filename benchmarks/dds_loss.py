@@ -17,10 +17,11 @@ import sys
 import time
 from pathlib import Path
 
-from perception.bringup.demo.isolation import isolated_environment
-from perception.ros.middleware import PROFILE_VARIABLE, USER_CHOICES, prepare_environment
 from rich.console import Console
 from rich.table import Table
+
+from perception.bringup.demo.isolation import isolated_environment
+from perception.ros.middleware import PROFILE_VARIABLE, USER_CHOICES, prepare_environment
 
 POINTS, POINT_BYTES = 124_000, 32
 PERIOD_S = 0.1

@@ -26,14 +26,15 @@ from typing import Any
 
 import numpy as np
 import psutil
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
 from perception.bringup.demo.children import Child
 from perception.bringup.demo.isolation import isolated_environment
 from perception.evaluation.latency import summarize, with_totals
 from perception.evaluation.machine import describe_machine
 from perception.ros.middleware import prepare_environment
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
 NODE = "/perception/segmentation"
 START_TIMEOUT_S = 120.0

@@ -17,6 +17,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
 from perception.classes import semantic_kitti_classes_of
 from perception.data.simulation import simulate_drive
 from perception.evaluation.latency import summarize_stages
@@ -25,8 +28,6 @@ from perception.evaluation.metrics import ConfusionMatrix
 from perception.ops import voxelize
 from perception.runtime import Engine, load_engine
 from perception.types import Frame, PointCloud
-from rich.console import Console
-from rich.table import Table
 
 LabelledScan = tuple[NDArray[np.float32], NDArray[np.uint8]]
 REAL_SCAN = Path(__file__).resolve().parents[2] / "shared" / "data" / "semantickitti_sample"

@@ -12,6 +12,7 @@ from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+
 from perception.bringup.arguments import ARGUMENTS
 from perception.bringup.description import BringupDescription, ProcessDescription, describe
 from perception.configuration import ConfigurationError

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from perception.bringup.demo.isolation import isolated_environment
 
 TOP = Path(__file__).resolve().parents[1]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from perception.bringup.arguments import ARGUMENTS, arguments_text, parse_arguments
 from perception.configuration import ConfigurationError
 

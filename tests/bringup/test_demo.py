@@ -10,6 +10,7 @@ import time
 
 import jsonschema
 import pytest
+
 from perception.evaluation.results import SCHEMA_FILE
 from perception.paths import find_bundle
 

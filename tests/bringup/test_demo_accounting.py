@@ -1,6 +1,7 @@
 """Every cloud is accounted for, and the terminal says so in few lines."""
 
 import pytest
+
 from perception.bringup.demo.evaluate import PlayedDrive, frame_counts
 from perception.bringup.demo.graph import Recording, dropped_by_reason
 from perception.bringup.demo.summary import summary_lines

@@ -5,6 +5,7 @@ import signal
 import sys
 
 import pytest
+
 from perception.bringup.demo.children import Child, DemoError, tail
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from perception.bringup.demo import drives
 from perception.bringup.demo.children import DemoError
 from perception.bringup.demo.drives import drive_bag, scan_bag, simulate

@@ -3,6 +3,7 @@
 import socket
 
 import pytest
+
 from perception.bringup.demo import isolation
 from perception.bringup.demo.children import DemoError
 from perception.bringup.demo.isolation import discovery_port, free_domain_id, isolated_environment

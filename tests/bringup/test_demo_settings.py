@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+
 from perception.bringup.demo.settings import DemoSettings, add_arguments
 from perception.configuration import ConfigurationError
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from perception.bringup.arguments import parse_arguments
 from perception.bringup.command import command_words
 from perception.bringup.description import BUILD_MODULE, BringupDescription, describe

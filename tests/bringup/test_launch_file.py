@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
 from perception.bringup.arguments import ARGUMENTS, parse_arguments
 from perception.bringup.description import BringupDescription, ProcessDescription, describe
 

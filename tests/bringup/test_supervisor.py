@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+
 from perception.bringup.supervised import Command, ProcessStatus
 from perception.bringup.supervisor import Supervisor
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
+
 from perception.bundle import writer
 from perception.bundle.format import WEIGHTS_FILE, load_description
 from perception.bundle.writer import write_bundle
 from perception.configuration import ConfigurationError
-from safetensors.numpy import load_file
 
 TENSORS = {"weight": np.arange(6, dtype=np.float32).reshape(2, 3), "count": np.int64(3)}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
 from perception.data.drive import CameraImage, DriveFrame
 from perception.data.poses import rigid_transform, rotation_of
 from perception.types import Boxes3D, Frame, PointCloud

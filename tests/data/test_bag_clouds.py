@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from perception.data.bag_clouds import DATATYPE_OF, decode_cloud, encode_cloud, records_of
 from perception.data.bag_types import BagError, header, new, typestore
 from perception.types import PointCloud

@@ -12,14 +12,15 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from perception.data.bag_types import VISION_MESSAGES, header, stamp_ns_of, typestore
-from perception.data.bags import BagError, Topics, drive_summary, read_drive, write_drive
-from perception.data.drive import DriveFrame
-from perception.data.poses import rigid_transform
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import QosDurability, QosReliability
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
+
+from perception.data.bag_types import VISION_MESSAGES, header, stamp_ns_of, typestore
+from perception.data.bags import BagError, Topics, drive_summary, read_drive, write_drive
+from perception.data.drive import DriveFrame
+from perception.data.poses import rigid_transform
 
 MakeFrame = Callable[..., DriveFrame]
 

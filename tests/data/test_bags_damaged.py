@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from perception.configuration import ConfigurationError
 from perception.data.bags import BagError, drive_summary, read_drive, write_drive
 from perception.data.drive import DriveFrame

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from perception.cli import main
 from perception.data.bags import read_drive
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from perception.configuration import ConfigurationError
 from perception.data.kitti import open_kitti
 from perception.data.poses import inverse

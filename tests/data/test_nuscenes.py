@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from perception.configuration import ConfigurationError
 from perception.data.nuscenes import open_nuscenes
 from perception.data.nuscenes_boxes import CLASS_OF_CATEGORY

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
+
 from perception.data.poses import inverse, quaternion_of, rigid_transform, rotation_of, twist_between, twists_along
 
 numbers = st.floats(-1, 1)

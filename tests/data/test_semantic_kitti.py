@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from perception.classes import IGNORED
 from perception.configuration import ConfigurationError
 from perception.data.kitti_vehicle import START_NS

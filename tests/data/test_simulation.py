@@ -6,6 +6,7 @@ from itertools import islice, pairwise
 
 import numpy as np
 import pytest
+
 from perception.classes import IGNORED, NUSCENES_CLASSES, SEMANTIC_KITTI_CLASSES
 from perception.configuration import ConfigurationError
 from perception.data.drive import DriveFrame

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from perception.cli import main
 from perception.data.bags import read_drive
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from perception.classes import IGNORED
 from perception.evaluation.latency import summarize_stages
 from perception.evaluation.metrics import ConfusionMatrix

@@ -1,6 +1,7 @@
 """Geometry of the report's charts."""
 
 import pytest
+
 from perception.evaluation.charts import confusion_rows, histogram, tick_values, timeline
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from perception.classes import IGNORED, SEMANTIC_KITTI_CLASSES
 from perception.data.drive import DriveFrame
 from perception.evaluation.comparison import compare, labelled_scan

@@ -1,6 +1,7 @@
 """Percentiles of stages."""
 
 import pytest
+
 from perception.evaluation.latency import (
     exclusive_stages,
     samples_by_stage,

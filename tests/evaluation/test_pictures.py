@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from perception.classes import IGNORED, SEMANTIC_KITTI_COLORS
 from perception.evaluation.pictures import (
     BACKGROUND,

@@ -9,10 +9,11 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from perception.evaluation.panels import compose_sheet, draw_panels
 from perception.evaluation.report import data_uri, render, write_report
 from perception.evaluation.results import RealScanResults
-from PIL import Image
 
 VOID = {"meta", "img", "br", "line", "rect"}
 

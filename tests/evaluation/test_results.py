@@ -5,6 +5,7 @@ import json
 import jsonschema
 import pydantic
 import pytest
+
 from perception.evaluation.results import SCHEMA_FILE, FrameCounts, json_schema
 
 

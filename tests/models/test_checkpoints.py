@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
+
 from perception.configuration import ConfigurationError
 from perception.models.checkpoints import load_checkpoint, read_tensors
 from perception.models.spvcnn import SPVCNN
-from safetensors.torch import save_file
 
 
 @pytest.fixture

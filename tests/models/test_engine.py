@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
+from perception import ops
 from perception.configuration import ConfigurationError
 from perception.models.engine import TorchSegmentationEngine
 from perception.runtime import Engine, load_engine
 from perception.types import Frame, PointCloud
-
-from perception import ops
 
 
 @pytest.fixture(scope="module")

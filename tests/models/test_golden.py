@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from perception.models.spvcnn import SPVCNN
 from perception.nn.fusion import fuse
 from perception.nn.sparse_tensor import SparseTensor

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
+
 from perception.models.spvcnn import SPVCNN
 from perception.nn.blocks import BatchNorm
 from perception.nn.fusion import fuse

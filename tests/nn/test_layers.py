@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from perception.nn.convolution import Conv3d
 from perception.nn.exchange import points_from_voxels, voxels_from_points
 from perception.nn.sparse_tensor import SparseTensor, concatenate

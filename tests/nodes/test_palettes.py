@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from perception.classes import IGNORED
 from perception.nodes.palettes import colors_of, packed
 from perception.types import LabelledCloud

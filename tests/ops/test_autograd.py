@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from perception.ops import autograd, reference
 
 from perception import ops
+from perception.ops import autograd, reference
 
 # Relative Frobenius error of float32 results and gradients against float64 autograd of the reference.
 TOLERANCE = 2e-6

@@ -5,10 +5,10 @@ import sys
 import numpy as np
 import pytest
 import torch
-from perception.ops import binding
-from perception.ops.arrays import as_array
 
 from perception import ops
+from perception.ops import binding
+from perception.ops.arrays import as_array
 
 
 def run_python(code, **environment):

@@ -3,9 +3,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from perception.ops import reference
 
 from perception import ops
+from perception.ops import reference
 
 # Relative to the largest result, float32 against float64: sums of up to 27 x 129 products, whose rounding errors add up
 # to about sqrt(3483) x 6e-8 = 4e-6 of it.

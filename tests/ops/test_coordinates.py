@@ -4,9 +4,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from perception.ops import reference
 
 from perception import ops
+from perception.ops import reference
 
 VALID = st.integers(-65504, 65503)
 ROWS = hnp.arrays(np.int32, st.tuples(st.integers(0, 60), st.just(4)), elements=st.integers(-3, 3)).map(

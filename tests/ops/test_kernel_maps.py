@@ -4,9 +4,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from perception.ops import reference
 
 from perception import ops
+from perception.ops import reference
 
 CUBES = hnp.arrays(np.bool_, st.tuples(st.integers(1, 2), *[st.integers(1, 5)] * 3))
 

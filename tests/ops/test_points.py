@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from perception.ops import reference
 
 from perception import ops
+from perception.ops import reference
 
 TOLERANCE = 2e-6
 

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+
 from perception.bundle.format import BundleDescription, NetworkSettings
 from perception.configuration import ConfigurationError
 from perception.nodes.executables import run_nodes

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 from bags import START_NS, best_effort, text, transforms, write_bag
+from rosbags.rosbag2 import StoragePlugin
+
 from perception.configuration import ConfigurationError
 from perception.ros.bag_publishers import message_class, replay_qos
 from perception.ros.bag_selection import SelectedBag, Selection
-from rosbags.rosbag2 import StoragePlugin
 
 
 @pytest.fixture(scope="module", params=[StoragePlugin.MCAP, StoragePlugin.SQLITE3], ids=["mcap", "sqlite3"])

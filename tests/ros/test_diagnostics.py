@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
+
 from perception.ros import statistics
 from perception.ros.diagnostics import Limits, frames_status, processing_status, state_status
 from perception.ros.statistics import FrameStatistics

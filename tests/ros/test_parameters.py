@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 import rclpy
+from rclpy.parameter import Parameter
+
 from perception.configuration import ConfigurationError
 from perception.ros.parameter_tables import TABLES
 from perception.ros.parameters import NodeParameters, ParameterRow, markdown_table
 from perception.ros.parameters_command import run, with_tables
-from rclpy.parameter import Parameter
 
 TABLE = (
     ParameterRow("rate_hz", 10.0, "How often.", minimum=1.0, maximum=20.0),

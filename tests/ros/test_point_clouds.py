@@ -9,6 +9,7 @@ import pytest
 from clouds import XYZI, make_cloud, some_points
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from perception.ros.point_clouds import CloudSettings, decode_point_cloud
 from perception.ros.point_layout import CloudError
 from perception.types import LabelledCloud

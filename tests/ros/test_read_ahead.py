@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+
 from perception.ros.read_ahead import BagMessage, ReadAhead
 
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from perception.nodes.recorder import RecorderThread
 from processes import START_TIMEOUT_S, NodeProcess, wait_until
 from sensor_msgs.msg import PointCloud2, PointField
 from stub_node import expected_class_ids
+
+from perception.nodes.recorder import RecorderThread
 
 pytestmark = pytest.mark.ros
 STUB_NODE = str(Path(__file__).parent / "stub_node.py")

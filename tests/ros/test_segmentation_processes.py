@@ -7,10 +7,11 @@ import signal
 import numpy as np
 import pytest
 from clouds import columns_of, make_cloud, some_points
-from perception.configuration import ConfigurationError
-from perception.paths import find_bundle
 from processes import START_TIMEOUT_S, NodeProcess, wait_until
 from segmentation import FRAMES, NODE, connect, start_stub
+
+from perception.configuration import ConfigurationError
+from perception.paths import find_bundle
 
 pytestmark = pytest.mark.ros
 

@@ -7,11 +7,12 @@ import pytest
 from geometry_msgs.msg import TransformStamped
 from hypothesis import given
 from hypothesis import strategies as st
-from perception.ros.transform_listener import TransformListener
-from perception.ros.transforms import TransformBuffer, TransformError, inverse, matrix
 from processes import wait_until
 from support import LATCHED
 from tf2_msgs.msg import TFMessage
+
+from perception.ros.transform_listener import TransformListener
+from perception.ros.transforms import TransformBuffer, TransformError, inverse, matrix
 
 SECOND = 1_000_000_000
 NO_TURN = (0, 0, 0, 1)

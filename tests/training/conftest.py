@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+
 from perception.data.drive import DriveFrame
 from perception.training.settings import TrainingSettings
 from perception.types import Frame, PointCloud

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from perception.training.augmentation import augment
 from perception.training.settings import AugmentationSettings
 

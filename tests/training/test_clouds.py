@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from perception.training.clouds import cache_folder, load_clouds, make_clouds
 from perception.training.settings import TrainingSettings
-
 from tests.training.conftest import tiny_drive
 
 

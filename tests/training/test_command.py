@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import perception.training.command as command
 import pytest
 import yaml
+
+import perception.training.command as command
+from perception import cli
 from perception.configuration import ConfigurationError
 from perception.runtime import load_engine
 from perception.training.settings import TrainingSettings
 from perception.types import Frame, PointCloud
-
-from perception import cli
 from tests.training.conftest import tiny_drive
 
 

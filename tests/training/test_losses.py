@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from perception.classes import IGNORED
 from perception.training.losses import class_weights, lovasz_softmax, segmentation_loss
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
+
 from perception.configuration import ConfigurationError
 from perception.models.checkpoints import read_tensors
 from perception.training.batches import batch_of_step, prefetched
@@ -19,8 +21,6 @@ from perception.training.loop import CHECKPOINT_FILE, LOG_FILE, train, validate
 from perception.training.settings import TrainingSettings
 from perception.training.trainer import Trainer
 from perception.training.validation import evaluate, fold_feature_scale
-from rich.console import Console
-
 from tests.training.conftest import tiny_drive
 
 QUIET = Console(quiet=True)

@@ -52,10 +52,20 @@ def parse_settings(kind: type[SettingsType], values: Any, source: str | Path) ->
         problem = error.errors()[0]
         key = ".".join(str(part) for part in problem["loc"]) or "(whole file)"
         if problem["type"] == "extra_forbidden":
-            known = ", ".join(sorted(kind.model_fields))
+            known = ", ".join(sorted(_settings_at(kind, problem["loc"][:-1]).model_fields)) or "none"
             raise ConfigurationError(f"{source}: unknown key '{key}' (known here: {known})") from None
         found = "" if problem["type"] == "missing" else f", found {problem['input']!r}"
         raise ConfigurationError(f"{source}: {key}: {problem['msg']}{found}") from None
+
+
+def _settings_at(kind: type[pydantic.BaseModel], location: tuple[int | str, ...]) -> type[pydantic.BaseModel]:
+    """The settings class that a nested mapping is validated by."""
+    for part in location:
+        field = kind.model_fields.get(str(part))
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, Settings)):
+            return Settings
+        kind = field.annotation
+    return kind
 
 
 def load_settings(kind: type[SettingsType], path: str | Path) -> SettingsType:

@@ -18,6 +18,11 @@ LATCHED_QOS = QoSProfile(
 )
 
 
+#: Clouds that the middleware holds while the executor is held up. Only the newest is processed, but with a depth of 1
+#: the middleware overwrites the others without a word (1 to 7 of 290 on a busy machine); the mailbox counts them.
+SENSOR_DEPTH = 5
+
+
 def sensor_qos(reliability: str) -> QoSProfile:
-    """Sensor data: only the newest counts; `reliability` is "best_effort" or "reliable"."""
-    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=RELIABILITIES[reliability])
+    """Sensor data; `reliability` is "best_effort" or "reliable"."""
+    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=SENSOR_DEPTH, reliability=RELIABILITIES[reliability])
