@@ -79,21 +79,28 @@ class Step:
             print(flush=True)
 
 
+def venv_works() -> bool:
+    """Whether .venv is whole and of this interpreter's version."""
+    try:
+        return output_of_python("import pip, sys; print(sys.version)") == sys.version.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return False
+
+
 def make_venv() -> None:
-    """Create .venv with the interpreter that runs this script; a half-made one is made again."""
+    """Create .venv with the interpreter that runs this script; a broken or half-made one is made again."""
     step = Step("venv", sys.version, str(SYSTEM_ROS))
-    if PYTHON.exists() and not step.needed():
+    if not step.needed() and venv_works():
         return
-    if VENV.exists():
-        shutil.rmtree(VENV)
     options = ["--system-site-packages"] if SYSTEM_ROS else []
-    VENV.mkdir()
+    # --clear empties the folder first, so nothing of a broken environment is left.
+    command = [sys.executable, "-m", "venv", "--clear", *options, str(VENV)]
+    VENV.mkdir(exist_ok=True)
     with step:
-        result = subprocess.run([sys.executable, "-m", "venv", *options, str(VENV)], capture_output=True, text=True)
-        if result.returncode:
+        if subprocess.run(command, capture_output=True).returncode:
             version = f"{sys.version_info.major}.{sys.version_info.minor}"
             install_debian_packages([f"python{version}-venv"], "Python's venv module")
-            run([sys.executable, "-m", "venv", *options, str(VENV)], "making .venv")
+            run(command, "making .venv")
 
 
 def install_debian_packages(packages: list[str], what: str) -> None:
