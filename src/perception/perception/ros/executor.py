@@ -17,7 +17,6 @@ from rclpy.executors import (
     TimeoutException,
 )
 
-
 #: For how long a callback may wait for a free thread before the executor looks for others again.
 HAND_OVER_TIMEOUT_S = 0.1
 
