@@ -120,6 +120,16 @@ def test_non_finite_rows_are_set_aside_and_spread_back():
     assert np.array_equal(decoded.coordinates, points[:, :3], equal_nan=True)
 
 
+def test_points_where_no_lidar_sees_are_set_aside():
+    points = some_points(4)
+    points[1, 0], points[2, 2] = 3e38, -5_001
+
+    decoded = decode_point_cloud(make_cloud(points))
+
+    assert np.array_equal(decoded.cloud.points, points[[0, 3]])
+    assert (decoded.too_far, decoded.non_finite, decoded.oddities) == (2, 0, ("too_far",))
+
+
 def test_float64_beyond_float32_counts_as_non_finite():
     columns = {name: np.ones(3) for name, _ in XYZI}
     columns["x"] = np.array([1.0, 1e300, 2.0])

@@ -208,6 +208,7 @@ class SegmentationNode(ManagedNode):
         self.statistics.on_published(processing_ms, self.parameters["max_processing_time_ms"])
         self.statistics.on_noted(decoded.oddities)
         self.statistics.add("points.non_finite", decoded.non_finite)
+        self.statistics.add("points.too_far", decoded.too_far)
         self.statistics.add("points.over_capacity", decoded.over_capacity)
         if decoded.over_capacity:
             self.warn("over_capacity", f"{decoded.over_capacity} points beyond max_points are not labelled")

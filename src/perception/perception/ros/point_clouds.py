@@ -14,6 +14,9 @@ from perception.types import LabelledCloud, PointCloud
 
 COORDINATES = ("x", "y", "z")
 FLOAT32 = np.dtype("<f4")
+#: No LiDAR sees this far, but some drivers write a huge number where there was no return; networks number their voxels
+#: from -65,504 to 65,503, 13 km at 0.2 m.
+MAX_COORDINATE_M = 5_000.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class DecodedCloud:
         used: bool [count], which points `cloud` holds; None when it holds all of them.
         oddities: keys under which unusual but usable clouds are counted.
         non_finite: how many rows have a coordinate or intensity that is not finite.
+        too_far: how many finite points lie farther than MAX_COORDINATE_M along an axis.
         over_capacity: how many points lie beyond `max_points`.
     """
 
@@ -52,6 +56,7 @@ class DecodedCloud:
     used: NDArray[np.bool_] | None
     oddities: tuple[str, ...]
     non_finite: int = 0
+    too_far: int = 0
     over_capacity: int = 0
 
     def spread(self, labelled: LabelledCloud) -> LabelledCloud:
@@ -84,10 +89,10 @@ def decode_point_cloud(message: Any, settings: CloudSettings | None = None) -> D
         empty = np.empty((0, 4), np.float32)
         return DecodedCloud(layout, empty[:, :3], PointCloud(empty), None, ("empty",))
     points = _points_of(layout, settings)
-    used, non_finite, over_capacity = _usable(points, settings.max_points)
+    used, left_out = _usable(points, settings.max_points)
     chosen = points if used is None else points[used]
-    oddities = _oddities(message, layout, bool(non_finite), bool(over_capacity))
-    return DecodedCloud(layout, points[:, :3], PointCloud(chosen), used, oddities, non_finite, over_capacity)
+    oddities = (*(name for name, count in left_out.items() if count), *_oddities(message, layout))
+    return DecodedCloud(layout, points[:, :3], PointCloud(chosen), used, oddities, **left_out)
 
 
 def _points_of(layout: CloudLayout, settings: CloudSettings) -> NDArray[np.float32]:
@@ -126,24 +131,28 @@ def _intensity_scale(layout: CloudLayout, settings: CloudSettings) -> float:
     return 1.0 if dtype.kind == "f" else 1.0 / np.iinfo(dtype).max
 
 
-def _usable(points: NDArray[np.float32], max_points: int) -> tuple[NDArray[np.bool_] | None, int, int]:
-    """Which points the network gets (None: all), how many are not finite, how many are over capacity."""
+def _usable(points: NDArray[np.float32], max_points: int) -> tuple[NDArray[np.bool_] | None, dict[str, int]]:
+    """Which points the network gets (None: all), and how many it does not get, by reason."""
     over_capacity = max(0, len(points) - max_points)
     finite = np.isfinite(points)
-    if finite.all() and not over_capacity:
-        return None, 0, 0
-    used: NDArray[np.bool_] = np.logical_and.reduce(finite, axis=1)
-    non_finite = len(points) - int(np.count_nonzero(used))
+    near = np.abs(points[:, :3]) <= MAX_COORDINATE_M
+    if finite.all() and near.all() and not over_capacity:
+        return None, {}
+    is_finite = np.logical_and.reduce(finite, axis=1)
+    used: NDArray[np.bool_] = is_finite & np.logical_and.reduce(near, axis=1)
+    left_out = {
+        "non_finite": len(points) - int(np.count_nonzero(is_finite)),
+        "too_far": int(np.count_nonzero(is_finite)) - int(np.count_nonzero(used)),
+        "over_capacity": over_capacity,
+    }
     used[max_points:] = False
-    return used, non_finite, over_capacity
+    return used, left_out
 
 
-def _oddities(message: Any, layout: CloudLayout, non_finite: bool, over_capacity: bool) -> tuple[str, ...]:
+def _oddities(message: Any, layout: CloudLayout) -> tuple[str, ...]:
     offsets = [layout.fields[name][1] for name in COORDINATES]
     intensity = layout.fields.get("intensity")
     found = {
-        "non_finite": non_finite,
-        "over_capacity": over_capacity,
         "big_endian": bool(message.is_bigendian),
         "row_padding": layout.has_row_padding,
         "unordered_fields": offsets != sorted(offsets),
