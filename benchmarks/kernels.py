@@ -1,8 +1,9 @@
-"""Time the native kernels on one real scan, beside what plain PyTorch needs for the same.
+"""Time the native kernels on one sweep, beside what plain PyTorch needs for the same.
 
-    python benchmarks/kernels_quick.py SCAN.bin [--threads 2] [--voxel-size 0.2]
+    python benchmarks/kernels.py [SCAN.bin] [--threads 2] [--voxel-size 0.2]
 
-SCAN.bin is a KITTI scan (float32 x, y, z, intensity). A figure is the fastest of several runs, in milliseconds.
+SCAN.bin is a KITTI scan (float32 x, y, z, intensity); without it a simulated HDL-64E sweep is timed. A figure is the
+fastest of several runs, in milliseconds.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 
 from perception import ops
+from perception.data.simulation import simulate_drive
 
 LEVELS = 5
 LAYERS = [(0, 16), (0, 24), (0, 32), (0, 64), (1, 32), (1, 64), (2, 64), (2, 128), (3, 128), (4, 128), (4, 256)]
@@ -69,15 +71,22 @@ def time_layer(table: np.ndarray, channels: int, threads: int) -> str:
     )
 
 
+def read_points(scan: str | None) -> np.ndarray:
+    """The scan's points, float32 [N, 4], or those of a simulated sweep."""
+    if scan is None:
+        return next(simulate_drive(seed=1, sensor="hdl64e", frames=1)).frame.cloud.points
+    return np.fromfile(scan, np.float32).reshape(-1, 4)
+
+
 def main() -> None:
     """Print the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("scan")
+    parser.add_argument("scan", nargs="?")
     parser.add_argument("--threads", type=int, default=ops.default_threads())
     parser.add_argument("--voxel-size", type=float, default=0.2, help="metres")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    points = np.fromfile(arguments.scan, np.float32).reshape(-1, 4)
+    points = read_points(arguments.scan)
     coords = ops.voxelize(points, arguments.voxel_size).coords
     square = torch.randn(1024, 1024)
     rate = 2e-6 * 1024**3 / fastest_ms(lambda: square @ square)
