@@ -3,6 +3,7 @@
 import socket
 
 import pytest
+import rclpy
 
 from perception.bringup.demo import isolation
 from perception.bringup.demo.children import DemoError
@@ -17,7 +18,6 @@ def test_a_domain_in_use_is_passed_over():
 
 
 def test_a_ros_node_occupies_its_domain():
-    rclpy = pytest.importorskip("rclpy")
     domain_id = free_domain_id()
     context = rclpy.Context()
     context.init(args=[], domain_id=domain_id)
