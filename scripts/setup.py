@@ -151,7 +151,6 @@ def install_python_packages() -> None:
         BUILD.mkdir(exist_ok=True)
         wanted = BUILD / "requirements.txt"
         wanted.write_text(requirements)
-        # A package list of its own: pip reads what is already there and installs only the rest.
         run([str(PYTHON), "-m", "pip", "install", "--progress-bar=off", "-r", str(wanted)], "installing packages")
         relocate_cmake_files()
 
@@ -201,7 +200,8 @@ def fingerprint(files: Iterable[Path]) -> str:
 def build_workspace() -> None:
     """Build every package with colcon and install into .venv, so that nothing has to be sourced."""
     step = Step("workspace (colcon build)", fingerprint(sources_of_build()), sys.version)
-    if not step.needed():
+    # The linked package lies in the build folder, which people remove by hand.
+    if not step.needed() and (BUILD / "perception").is_dir():
         return
     with step:
         bases = ["src", "kernels"] if SYSTEM_ROS else ["src", "kernels", "underlay"]

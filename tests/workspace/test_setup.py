@@ -32,6 +32,24 @@ def test_a_finished_step_is_skipped_until_its_inputs_change(setup_script: Module
     assert setup_script.Step("venv", "3.12").needed()
 
 
+def test_the_workspace_is_built_again_when_its_build_folder_is_gone(
+    setup_script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    builds: list[str] = []
+    monkeypatch.setattr(setup_script, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(setup_script, "sources_of_build", list)
+    monkeypatch.setattr(setup_script.shutil, "which", lambda *_, **__: "colcon")
+    monkeypatch.setattr(setup_script, "run", lambda command, what, **_: builds.append(what))
+    monkeypatch.setattr(setup_script, "link_package", lambda: (tmp_path / "build" / "perception").mkdir(parents=True))
+    setup_script.build_workspace()
+    setup_script.build_workspace()
+    assert builds == ["colcon build"]
+    (tmp_path / "build" / "perception").rmdir()
+    (tmp_path / "build").rmdir()
+    setup_script.build_workspace()
+    assert builds == ["colcon build"] * 2
+
+
 def interrupt(setup_script: ModuleType) -> None:
     with setup_script.Step("packages", "lock"):
         raise KeyboardInterrupt
