@@ -134,11 +134,11 @@ def _intensity_scale(layout: CloudLayout, settings: CloudSettings) -> float:
 def _usable(points: NDArray[np.float32], max_points: int) -> tuple[NDArray[np.bool_] | None, dict[str, int]]:
     """Which points the network gets (None: all), and how many it does not get, by reason."""
     over_capacity = max(0, len(points) - max_points)
-    finite = np.isfinite(points)
+    # False for NaN and infinity too, so an ordinary cloud is looked through once.
     near = np.abs(points[:, :3]) <= MAX_COORDINATE_M
-    if finite.all() and near.all() and not over_capacity:
+    if near.all() and np.isfinite(points[:, 3]).all() and not over_capacity:
         return None, {}
-    is_finite = np.logical_and.reduce(finite, axis=1)
+    is_finite = np.logical_and.reduce(np.isfinite(points), axis=1)
     used: NDArray[np.bool_] = is_finite & np.logical_and.reduce(near, axis=1)
     left_out = {
         "non_finite": len(points) - int(np.count_nonzero(is_finite)),
