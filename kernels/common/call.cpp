@@ -29,7 +29,7 @@ void require_rows(int64_t count, const char* name) {
 
 int cpu_threads(const pk_execution* where) {
   if (where == nullptr) return 1;
-  if (where->device != PK_DEVICE_CPU) throw Failure(PK_UNSUPPORTED, "this library was built without CUDA");
+  if (where->device != PK_DEVICE_CPU) throw Failure(PK_UNSUPPORTED, "this operation runs on the CPU only");
   require(where->threads >= 1, "the number of threads must be at least 1");
   return std::min<int>(where->threads, kMaxThreads);
 }
@@ -45,4 +45,14 @@ extern "C" {
 const char* pk_last_error(void) { return pk::last_error; }
 
 int32_t pk_interface_version(void) { return PK_INTERFACE_VERSION; }
+
+int32_t pk_has_cuda(void) {
+#if defined(PK_EMULATION)
+  return 2;
+#elif defined(PK_WITH_CUDA)
+  return 1;
+#else
+  return 0;
+#endif
+}
 }

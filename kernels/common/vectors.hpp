@@ -1,7 +1,7 @@
 // Vectors of floats of any width, in the compilers' portable notation (GCC and Clang, x86 and Arm).
 #pragma once
 
-#include "common/simd.hpp"
+#include <cstdint>
 
 namespace pk::PK_SET {
 

@@ -5,7 +5,7 @@
 
 #include "common/call.hpp"
 #include "common/grouping.hpp"
-#include "common/simd.hpp"
+#include "common/row_loops.hpp"
 #include "hash/table.hpp"
 
 namespace pk {
@@ -98,7 +98,7 @@ void require_indices(const int32_t* indices, int64_t count, int64_t n_voxels) {
 
 void interpolate(const float* features, int64_t channels, const int32_t* indices, const float* weights, int64_t n,
                  float* output, int threads) {
-  const auto kernel = microkernels().weighted_rows;
+  const auto kernel = row_loops().weighted_rows;
 #pragma omp parallel for num_threads(threads) schedule(static)
   for (int64_t i = 0; i < n; ++i)
     kernel({features, channels, indices + kCorners * i, weights + kCorners * i, kCorners, 1.0F}, output + i * channels);
@@ -112,7 +112,7 @@ void spread(const float* output_gradient, int64_t n, int64_t channels, const int
     ordered[entry] = weights[groups.members[entry]];
     groups.members[entry] /= kCorners;  // from here on the point
   }
-  const auto kernel = microkernels().weighted_rows;
+  const auto kernel = row_loops().weighted_rows;
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 64)
   for (int64_t voxel = 0; voxel < n_voxels; ++voxel) {
     const int64_t begin = groups.begins[static_cast<size_t>(voxel)];

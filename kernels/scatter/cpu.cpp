@@ -1,6 +1,6 @@
 #include "common/call.hpp"
 #include "common/grouping.hpp"
-#include "common/simd.hpp"
+#include "common/row_loops.hpp"
 
 namespace pk {
 namespace {
@@ -9,7 +9,7 @@ constexpr int64_t kSmallestShare = 4096;
 
 void average(const float* features, int64_t channels, const Groups& groups, int64_t n_voxels, float* means,
              int32_t* counts, int threads) {
-  const auto kernel = microkernels().weighted_rows;
+  const auto kernel = row_loops().weighted_rows;
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 256)
   for (int64_t voxel = 0; voxel < n_voxels; ++voxel) {
     const int64_t begin = groups.begins[static_cast<size_t>(voxel)];
@@ -22,7 +22,7 @@ void average(const float* features, int64_t channels, const Groups& groups, int6
 
 void spread(const float* means_gradient, int64_t channels, const int32_t* index, const int32_t* counts, int64_t n,
             float* features_gradient, int threads) {
-  const auto kernel = microkernels().weighted_rows;
+  const auto kernel = row_loops().weighted_rows;
 #pragma omp parallel for num_threads(threads) schedule(static)
   for (int64_t i = 0; i < n; ++i) {
     const float scale = index[i] >= 0 ? 1.0F / static_cast<float>(counts[index[i]]) : 0.0F;

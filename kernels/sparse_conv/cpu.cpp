@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "common/call.hpp"
-#include "common/simd.hpp"
+#include "sparse_conv/inner_loops.hpp"
 #include "sparse_conv/pair_buffers.hpp"
 #include "sparse_conv/panels.hpp"
 
@@ -57,7 +57,7 @@ void multiply_tile(const pk_convolution& layer, const std::vector<Panel>& panels
   const PairBuffers& pairs = scratch.pairs;
   for (size_t p = 0; p < panels.size(); ++p) {
     std::fill_n(scratch.sums.data(), (end - begin) * panels[p].width, 0.0F);
-    const auto product = microkernels().product[panel_index(panels[p].width)];
+    const auto product = convolution_loops().product[panel_index(panels[p].width)];
     for (int64_t k = 0; k < layer.kernel_volume; ++k) {
       const int64_t count = pairs.counts[static_cast<size_t>(k)];
       if (count == 0) continue;
@@ -77,13 +77,13 @@ int64_t tile_rows(int64_t n_out, int threads) {
 // of rows begin..end and says whether they all exist.
 template <typename Collect>
 void convolve(const pk_convolution& layer, int threads, const Collect& collect) {
-  const std::vector<Panel> panels = cut_panels(layer.c_out, microkernels().widest_panel);
+  const std::vector<Panel> panels = cut_panels(layer.c_out, convolution_loops().widest_panel);
   const int64_t tile = tile_rows(layer.n_out, threads);
   const int64_t tiles = (layer.n_out + tile - 1) / tile;
   const PackedWeights weights(layer.weight, layer.kernel_volume, layer.c_in, layer.c_out, layer.transpose_weight != 0,
                               panels, threads);
   std::vector<Scratch> scratch(static_cast<size_t>(threads),
-                               Scratch(layer.kernel_volume, tile, microkernels().widest_panel));
+                               Scratch(layer.kernel_volume, tile, convolution_loops().widest_panel));
   std::atomic<bool> good{true};
 #pragma omp parallel for num_threads(threads) schedule(dynamic)
   for (int64_t t = 0; t < tiles; ++t) {

@@ -2,7 +2,7 @@
 #include <vector>
 
 #include "common/call.hpp"
-#include "common/simd.hpp"
+#include "sparse_conv/inner_loops.hpp"
 #include "sparse_conv/pair_buffers.hpp"
 #include "sparse_conv/panels.hpp"
 
@@ -72,7 +72,7 @@ void add_tile(const Gradient& call, const Pairs& pairs, const std::vector<Panel>
   if (count == 0) return;
   for (const Panel& panel : panels) {
     lay(call, panel, pairs.outputs.data() + begin, count, laid);
-    microkernels().outer_product[panel_index(panel.width)](
+    convolution_loops().outer_product[panel_index(panel.width)](
         {call.features, call.c_in, pairs.inputs.data() + begin, count, laid, sums});
     sums += call.c_in * panel.width;
   }
@@ -102,13 +102,13 @@ void sum_weights(const Gradient& call, const Pairs& pairs, const std::vector<Pan
 
 void weight_gradient(const Gradient& call, int threads) {
   const Pairs pairs = collect(call);
-  const std::vector<Panel> panels = cut_panels(call.c_out, microkernels().widest_panel);
+  const std::vector<Panel> panels = cut_panels(call.c_out, convolution_loops().widest_panel);
   const int64_t size = sums_of_weight(call, panels);
   const int64_t fair = std::max<int64_t>(call.volume / (4 * threads), 1);
   const int64_t step = std::clamp<int64_t>(kLargestSums / size, 1, fair);
   std::vector<Scratch> scratch(static_cast<size_t>(threads));
   for (Scratch& mine : scratch) {
-    mine.laid.resize(static_cast<size_t>(kTile * microkernels().widest_panel));
+    mine.laid.resize(static_cast<size_t>(kTile * convolution_loops().widest_panel));
     mine.sums.resize(static_cast<size_t>(step * size));
   }
 #pragma omp parallel for num_threads(threads) schedule(dynamic)

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "common/simd.hpp"
+#include "sparse_conv/inner_loops.hpp"
 
 namespace pk {
 
@@ -18,7 +18,7 @@ struct PairBuffers {
   // Take the pairs of rows begin..end of a table; false where an input row does not exist.
   bool collect(const int32_t* table, int64_t begin, int64_t end, int64_t n_in) {
     const auto volume = static_cast<int64_t>(counts.size());
-    return microkernels().collect(
+    return convolution_loops().collect(
         {table + begin * volume, end - begin, volume, n_in, tile, inputs.data(), outputs.data(), counts.data()});
   }
 

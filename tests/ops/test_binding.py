@@ -28,7 +28,7 @@ def test_tensors_are_used_where_they_lie():
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ([[0, 0, 0, 0]], "coords must be a NumPy array or a CPU torch tensor, found list"),
+        ([[0, 0, 0, 0]], "coords must be a NumPy array, torch tensor or CUDA array, found list"),
         (np.zeros((2, 4), np.int64), "coords must be int32, found int64"),
         (np.zeros((2, 3), np.int32), r"coords must have the shape \[any, 4\], found \[2, 3\]"),
         (np.zeros(4, np.int32), r"coords must have the shape \[any, 4\], found \[4\]"),

@@ -1,47 +1,152 @@
-"""Arrays at the border to native code: NumPy arrays and CPU torch tensors alike, checked and never copied."""
+"""Arrays at the border to native code, checked and never copied.
+
+On the CPU: NumPy arrays and torch tensors, results as NumPy arrays. On a GPU: torch tensors, PyCUDA arrays and whatever
+else has a `__cuda_array_interface__`; results are of the kind of the inputs.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
+
+#: Device of CPU memory; GPUs count from 0.
+CPU = -1
+#: A NumPy array, or an array on a GPU with at least `shape` and `__cuda_array_interface__`.
+Array: TypeAlias = Any
+# Outputs start as rubbish where this is set, so that tests notice a cell that a kernel never writes.
+_POISON = os.environ.get("PERCEPTION_KERNELS_POISON") == "1"
 
 
-def as_array(value: Any, dtype: DTypeLike, shape: tuple[int | None, ...], name: str) -> NDArray[Any]:
-    """View a NumPy array or CPU torch tensor as a dense NumPy array of the wanted type and shape (None: any size).
+class Place(NamedTuple):
+    """Where an array lies and in which order its work is queued.
+
+    Attributes:
+        device: CPU, or the index of a GPU.
+        stream: address of a CUDA stream; None is the default stream.
+    """
+
+    device: int
+    stream: int | None = None
+
+
+def as_array(value: Any, dtype: DTypeLike, shape: tuple[int | None, ...], name: str) -> Array:
+    """Check that an array is dense, of the wanted type and shape (None: any size); CPU arrays become NumPy arrays.
 
     Raises:
         ValueError: another kind of value, type, shape or memory layout; nothing is converted in silence.
     """
     array = view(value, name)
-    if array.dtype != np.dtype(dtype):
-        raise ValueError(f"{name} must be {np.dtype(dtype).name}, found {array.dtype.name}")
+    found, contiguous = _layout(array)
+    if found != np.dtype(dtype):
+        raise ValueError(f"{name} must be {np.dtype(dtype).name}, found {found.name}")
     check_shape(array, shape, name)
-    if not array.flags.c_contiguous:
+    if not contiguous:
         raise ValueError(f"{name} must be contiguous; pass a contiguous copy")
     return array
 
 
-def view(value: Any, name: str) -> NDArray[Any]:
-    """View a NumPy array or CPU torch tensor as a NumPy array, without a copy."""
+def view(value: Any, name: str) -> Array:
+    """View a CPU array as a NumPy array, without a copy; leave an array on a GPU as it is."""
     if hasattr(value, "detach"):  # a torch tensor; torch itself is not imported here
+        if value.device.type == "cuda":
+            return value.detach()
         if value.device.type != "cpu":
-            raise ValueError(f"{name} lies on {value.device}; only CPU memory can be used here")
+            raise ValueError(f"{name} lies on {value.device}; only CPU and CUDA memory can be used here")
         value = value.detach().numpy()
+    if _on_gpu(value):
+        return value
     if not hasattr(value, "__array_interface__"):
-        raise ValueError(f"{name} must be a NumPy array or a CPU torch tensor, found {type(value).__name__}")
+        raise ValueError(f"{name} must be a NumPy array, torch tensor or CUDA array, found {type(value).__name__}")
     return np.asarray(value)
 
 
-def check_shape(array: NDArray[Any], shape: tuple[int | None, ...], name: str) -> None:
+def check_shape(array: Array, shape: tuple[int | None, ...], name: str) -> None:
     """Raise ValueError unless the array has the shape, where None allows any size."""
     sizes = zip(array.shape, shape, strict=False)
-    if array.ndim != len(shape) or any(wanted not in (None, size) for size, wanted in sizes):
+    if len(array.shape) != len(shape) or any(wanted not in (None, size) for size, wanted in sizes):
         text = ", ".join("any" if size is None else str(size) for size in shape)
         raise ValueError(f"{name} must have the shape [{text}], found {list(array.shape)}")
 
 
-def address(array: NDArray[Any] | None) -> int | None:
+def empty(like: Array, shape: Sequence[int] | int, dtype: DTypeLike) -> Array:
+    """Make an array of undefined contents of the same kind and in the same place as another one."""
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    if isinstance(like, np.ndarray):
+        array = np.empty(sizes, dtype)
+        if _POISON:
+            array.reshape(-1).view(np.uint8).fill(0xFF)
+        return array
+    if hasattr(like, "detach"):
+        return _empty_tensor(like, sizes, np.dtype(dtype))
+    if hasattr(like, "new_empty"):
+        return like.new_empty(sizes, np.dtype(dtype))
+    return type(like)(sizes, np.dtype(dtype), allocator=like.allocator)  # pycuda.gpuarray.GPUArray
+
+
+def address(array: Array | None) -> int | None:
     """Give the address of an array's first element, for a call that keeps the array alive meanwhile; None for none."""
-    return None if array is None else array.ctypes.data
+    if array is None:
+        return None
+    if isinstance(array, np.ndarray):
+        return array.ctypes.data
+    return int(array.__cuda_array_interface__["data"][0]) or None
+
+
+def is_array(value: Any) -> bool:
+    """Whether a value lies in memory that a kernel can be given by its address."""
+    return isinstance(value, np.ndarray) or _on_gpu(value)
+
+
+def place_of(array: Array) -> Place:
+    """Tell where an array lies, with the stream on which its library works at present."""
+    if isinstance(array, np.ndarray):
+        return Place(CPU)
+    if hasattr(array, "detach"):
+        return Place(array.device.index, _torch().cuda.current_stream(array.device).cuda_stream or None)
+    return Place(int(getattr(array, "device_index", 0)), getattr(array, "stream_address", None))
+
+
+def common_place(what: str, arrays: Sequence[Array]) -> Place:
+    """Tell where all arrays of a call lie; the CPU if there are none.
+
+    Raises:
+        ValueError: they lie in different places.
+    """
+    places = [place_of(array) for array in arrays]
+    devices = sorted({place.device for place in places})
+    if len(devices) > 1:
+        names = " and ".join("the CPU" if device == CPU else f"GPU {device}" for device in devices)
+        raise ValueError(f"{what}: the arrays lie on {names}; move them to one device first")
+    return next((place for place in places if place.stream is not None), places[0] if places else Place(CPU))
+
+
+def _on_gpu(value: Any) -> bool:
+    if hasattr(value, "detach"):
+        return bool(value.device.type == "cuda")
+    return hasattr(value, "__cuda_array_interface__")
+
+
+def _layout(array: Array) -> tuple[np.dtype[Any], bool]:
+    """Type of the elements, and whether they lie dense and row-major."""
+    if isinstance(array, np.ndarray):
+        return array.dtype, array.flags.c_contiguous
+    interface = array.__cuda_array_interface__
+    dtype, strides = np.dtype(interface["typestr"]), interface.get("strides")
+    dense = dtype.itemsize * np.cumprod((1, *interface["shape"][:0:-1]))[::-1]
+    return dtype, strides is None or 0 in interface["shape"] or tuple(strides) == tuple(dense)
+
+
+def _empty_tensor(like: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+    value = like.new_empty(shape, dtype=getattr(_torch(), dtype.name))
+    if _POISON:
+        value.reshape(-1).view(_torch().uint8).fill_(255)
+    return value
+
+
+def _torch() -> Any:
+    return sys.modules["torch"]  # who hands a tensor over has imported it; this package does not

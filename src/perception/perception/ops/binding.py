@@ -6,36 +6,24 @@ import ctypes
 import os
 import sys
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+from perception.ops.arrays import address, common_place, is_array
+
 LIBRARY_NAME = "libperception_kernels.so"
 INTERFACE_VERSION = 1  # PK_INTERFACE_VERSION of perception_kernels.h
-CPU = -1
 
 _OUT_OF_MEMORY = 3
-# Arguments of each function after `where`: p a pointer, i an int32, l an int64 (kernels/include/perception_kernels.h).
-_SIGNATURES = {
-    "pk_hash_build": "plp",
-    "pk_hash_query": "pplp",
-    "pk_unique": "plpppp",
-    "pk_downsample": "plpppp",
-    "pk_quantize": "pllpp",
-    "pk_voxelize": "pllpiippppp",
-    "pk_submanifold_table": "plpip",
-    "pk_strided_table": "ppllp",
-    "pk_transpose_table": "plilp",
-    "pk_sparse_convolution": "pp",
-    "pk_inverse_convolution": "ppp",
-    "pk_weight_gradient": "pliplipip",
-    "pk_trilinear_table": "plippp",
-    "pk_devoxelize": "plipplp",
-    "pk_devoxelize_gradient": "plipplp",
-    "pk_scatter_mean": "pliplpp",
-    "pk_scatter_mean_gradient": "plipplp",
-}
-_TYPES = {"p": ctypes.c_void_p, "i": ctypes.c_int32, "l": ctypes.c_int64}
+_UNSUPPORTED = 4
+_TYPES = {"p": ctypes.c_void_p, "i": ctypes.c_int32, "l": ctypes.c_int64, "f": ctypes.c_float}
+_signatures: dict[str, str] = {}  # filled by the modules of this package as they are imported, then constant
+
+
+def declare(**signatures: str) -> None:
+    """Tell the arguments of functions after `where`: p a pointer, i an int32, l an int64, f a float."""
+    _signatures.update(signatures)
 
 
 class Execution(ctypes.Structure):
@@ -88,6 +76,11 @@ def instruction_set() -> str:
     return name.decode()
 
 
+def has_cuda() -> bool:
+    """Whether the library was built with CUDA (or with its emulation)."""
+    return bool(library().pk_has_cuda())
+
+
 @lru_cache(maxsize=1)
 def library() -> ctypes.CDLL:
     """Load the library once.
@@ -112,20 +105,40 @@ def library() -> ctypes.CDLL:
     return loaded
 
 
-def call(function: str, *arguments: Any, threads: int | None = None) -> None:
+def call(function: str, *arguments: Any, threads: int | None = None, on: Any = None) -> None:
     """Call a function of the library; ctypes lets other Python threads run meanwhile.
 
+    Args:
+        function: its name; its signature was declared.
+        arguments: all after `where`. Arrays stand for their address and say where the call runs: all of them lie in
+            CPU memory, or all on one GPU. ctypes objects and None are passed as they are.
+        threads: CPU threads, all by default.
+        on: another array that says where the call runs, for calls that get theirs inside a struct.
+
     Raises:
-        ValueError: what the library found wrong with the arguments.
+        ValueError: what the library found wrong with the arguments, or arrays that lie on different devices.
         MemoryError: it ran out of memory.
+        NotImplementedError: the library was built without what the call needs.
     """
-    where = Execution(CPU, default_threads() if threads is None else threads, None)
+    place = common_place(function, [value for value in (*arguments, on) if is_array(value)])
+    where = Execution(place.device, default_threads() if threads is None else threads, place.stream)
     loaded = library()
-    status = getattr(loaded, function)(ctypes.byref(where), *arguments)
+    native = _function(function)
+    status = native(ctypes.byref(where), *(address(value) if is_array(value) else value for value in arguments))
     if status == 0:
         return
     message = loaded.pk_last_error().decode(errors="replace")
-    raise MemoryError(message) if status == _OUT_OF_MEMORY else ValueError(message)
+    if status == _OUT_OF_MEMORY:
+        raise MemoryError(message)
+    raise NotImplementedError(message) if status == _UNSUPPORTED else ValueError(message)
+
+
+@cache
+def _function(name: str) -> Any:
+    native = getattr(library(), name)
+    native.argtypes = (ctypes.c_void_p, *(_TYPES[letter] for letter in _signatures[name]))
+    native.restype = ctypes.c_int32
+    return native
 
 
 def _folders(variable: str) -> list[Path]:
@@ -137,6 +150,3 @@ def _declare(loaded: ctypes.CDLL) -> None:
         getattr(loaded, name).restype = ctypes.c_char_p
     loaded.pk_hash_capacity.argtypes = (ctypes.c_int64,)
     loaded.pk_hash_capacity.restype = ctypes.c_int64
-    for name, signature in _SIGNATURES.items():
-        getattr(loaded, name).argtypes = (ctypes.c_void_p, *(_TYPES[letter] for letter in signature))
-        getattr(loaded, name).restype = ctypes.c_int32

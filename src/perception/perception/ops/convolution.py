@@ -9,9 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.ops import binding
-from perception.ops.arrays import address, as_array
+from perception.ops.arrays import address, as_array, common_place, empty
 
 Float32Array = NDArray[np.float32]
+
+binding.declare(
+    pk_sparse_convolution="pp",
+    pk_inverse_convolution="ppp",
+    pk_weight_gradient="pliplipip",
+)
 
 
 def sparse_convolution(
@@ -40,7 +46,7 @@ def sparse_convolution(
     table = as_array(table, np.int32, (None, None), "table")
     layer = _Layer(features, weight, bias, residual, relu, transpose_weight, len(table))
     layer.check_volume(table.shape[1])
-    binding.call("pk_sparse_convolution", ctypes.byref(layer.native), address(table), threads=threads)
+    binding.call("pk_sparse_convolution", ctypes.byref(layer.native), table, threads=threads, on=layer.output)
     return layer.output
 
 
@@ -63,9 +69,8 @@ def inverse_convolution(
     parent = as_array(parent, np.int32, (None,), "parent")
     offset = as_array(offset, np.uint8, (len(parent),), "offset")
     layer = _Layer(features, weight, bias, residual, relu, transpose_weight, len(parent))
-    binding.call(
-        "pk_inverse_convolution", ctypes.byref(layer.native), address(parent), address(offset), threads=threads
-    )
+    arguments = (ctypes.byref(layer.native), parent, offset)
+    binding.call("pk_inverse_convolution", *arguments, threads=threads, on=layer.output)
     return layer.output
 
 
@@ -75,9 +80,9 @@ def weight_gradient(features: Any, output_gradient: Any, table: Any, threads: in
     table = as_array(table, np.int32, (None, None), "table")
     output_gradient = as_array(output_gradient, np.float32, (len(table), None), "output_gradient")
     volume, inputs, outputs = table.shape[1], features.shape[1], output_gradient.shape[1]
-    gradient = np.empty((volume, inputs, outputs), np.float32)
-    sizes = (address(features), len(features), inputs, address(output_gradient), len(table), outputs)
-    binding.call("pk_weight_gradient", *sizes, address(table), volume, address(gradient), threads=threads)
+    gradient = empty(features, (volume, inputs, outputs), np.float32)
+    arguments = (features, len(features), inputs, output_gradient, len(table), outputs, table, volume, gradient)
+    binding.call("pk_weight_gradient", *arguments, threads=threads)
     return gradient
 
 
@@ -94,8 +99,9 @@ class _Layer:
         self.volume, outputs = weight.shape[0], weight.shape[1 if transposed else 2]
         bias = None if bias is None else as_array(bias, np.float32, (outputs,), "bias")
         residual = None if residual is None else as_array(residual, np.float32, (rows, outputs), "residual")
-        self.output: Float32Array = np.empty((rows, outputs), np.float32)
+        self.output: Float32Array = empty(features, (rows, outputs), np.float32)
         self._arrays = (features, weight, bias, residual, self.output)
+        common_place("the layer", [array for array in self._arrays if array is not None])
         pointers = (address(array) for array in self._arrays)
         sizes = (len(features), rows, self.volume, inputs, outputs, int(relu), int(transposed))
         self.native = binding.Convolution(*pointers, *sizes)

@@ -9,9 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.ops import binding
-from perception.ops.arrays import address, as_array, check_shape, view
+from perception.ops.arrays import Array, address, as_array, check_shape, empty, view
 
 Int32Array = NDArray[np.int32]
+
+binding.declare(
+    pk_hash_build="plp",
+    pk_hash_query="pplp",
+    pk_unique="plpppp",
+    pk_downsample="plpppp",
+    pk_quantize="pllpp",
+    pk_voxelize="pllpiippppp",
+)
 
 
 class Voxels(NamedTuple):
@@ -52,19 +61,18 @@ class CoordinateHash:
     def __init__(self, coords: Any, threads: int | None = None) -> None:
         self.coords: Int32Array = as_array(coords, np.int32, (None, 4), "coords")
         capacity = binding.library().pk_hash_capacity(len(self.coords))
-        self._keys = np.empty(capacity, np.uint64)
-        self._values = np.empty(capacity, np.int32)
+        self._keys = empty(self.coords, capacity, np.uint64)
+        self._values = empty(self.coords, capacity, np.int32)
         self.native = binding.Hash(address(self._keys), address(self._values), capacity)
-        rows = len(self.coords)
-        binding.call("pk_hash_build", address(self.coords), rows, ctypes.byref(self.native), threads=threads)
+        arguments = (self.coords, len(self.coords), ctypes.byref(self.native))
+        binding.call("pk_hash_build", *arguments, threads=threads)
 
     def query(self, wanted: Any, threads: int | None = None) -> Int32Array:
         """Find the row of each wanted voxel, int32 [Q, 4]: int32 [Q], -1 where there is none."""
         wanted = as_array(wanted, np.int32, (None, 4), "wanted")
-        rows = np.empty(len(wanted), np.int32)
-        binding.call(
-            "pk_hash_query", ctypes.byref(self.native), address(wanted), len(wanted), address(rows), threads=threads
-        )
+        rows = empty(wanted, len(wanted), np.int32)
+        arguments = (ctypes.byref(self.native), wanted, len(wanted), rows)
+        binding.call("pk_hash_query", *arguments, threads=threads, on=self.coords)
         return rows
 
 
@@ -75,9 +83,8 @@ def quantize(points: Any, voxel_size_m: float, threads: int | None = None) -> In
         ValueError: a point is NaN, infinite or too far away, or the voxel size is not positive.
     """
     points = _points(points)
-    coords = np.empty((len(points), 3), np.int32)
-    size = np.full(3, voxel_size_m, np.float32)
-    arguments = (address(points), len(points), _row_stride(points), address(size), address(coords))
+    coords = empty(points, (len(points), 3), np.int32)
+    arguments = (points, len(points), _row_stride(points), _three(voxel_size_m), coords)
     binding.call("pk_quantize", *arguments, threads=threads)
     return coords
 
@@ -98,10 +105,10 @@ def voxelize(
         ValueError: as `quantize`, or a voxel lies out of range.
     """
     points = _points(points)
-    coords, first, inverse = _voxel_arrays(len(points))
-    size, minimum, count = np.full(3, voxel_size_m, np.float32), np.empty(3, np.int32), ctypes.c_int64()
-    arguments = (address(points), len(points), _row_stride(points), address(size), int(from_minimum), batch)
-    outputs = (address(coords), address(first), address(inverse), address(minimum), ctypes.byref(count))
+    coords, first, inverse = _voxel_arrays(points)
+    minimum, count = (ctypes.c_int32 * 3)(), ctypes.c_int64()
+    arguments = (points, len(points), _row_stride(points), _three(voxel_size_m), int(from_minimum), batch)
+    outputs = (coords, first, inverse, minimum, ctypes.byref(count))
     binding.call("pk_voxelize", *arguments, *outputs, threads=threads)
     return Voxels(coords[: count.value], first[: count.value], inverse)
 
@@ -109,29 +116,37 @@ def voxelize(
 def unique(coords: Any, threads: int | None = None) -> Voxels:
     """Find the distinct rows of int32 [N, 4], in order of first occurrence."""
     coords = as_array(coords, np.int32, (None, 4), "coords")
-    distinct, first, inverse = _voxel_arrays(len(coords))
+    distinct, first, inverse = _voxel_arrays(coords)
     count = ctypes.c_int64()
-    outputs = (address(distinct), address(first), address(inverse), ctypes.byref(count))
-    binding.call("pk_unique", address(coords), len(coords), *outputs, threads=threads)
+    outputs = (distinct, first, inverse, ctypes.byref(count))
+    binding.call("pk_unique", coords, len(coords), *outputs, threads=threads)
     return Voxels(distinct[: count.value], first[: count.value], inverse)
 
 
 def downsample(coords: Any, threads: int | None = None) -> Downsampling:
     """Halve the resolution by the rule `floor`: a coarse voxel at every distinct floor(xyz / 2)."""
     coords = as_array(coords, np.int32, (None, 4), "coords")
-    coarse, parent, _ = _voxel_arrays(len(coords))
-    offset, count = np.empty(len(coords), np.uint8), ctypes.c_int64()
-    outputs = (address(coarse), address(parent), address(offset), ctypes.byref(count))
-    binding.call("pk_downsample", address(coords), len(coords), *outputs, threads=threads)
+    coarse, parent, _ = _voxel_arrays(coords)
+    offset, count = empty(coords, len(coords), np.uint8), ctypes.c_int64()
+    outputs = (coarse, parent, offset, ctypes.byref(count))
+    binding.call("pk_downsample", coords, len(coords), *outputs, threads=threads)
     return Downsampling(coarse[: count.value], parent, offset)
 
 
-def _voxel_arrays(rows: int) -> tuple[Int32Array, Int32Array, Int32Array]:
-    return np.empty((rows, 4), np.int32), np.empty(rows, np.int32), np.empty(rows, np.int32)
+def _voxel_arrays(like: Array) -> tuple[Int32Array, Int32Array, Int32Array]:
+    rows = len(like)
+    return empty(like, (rows, 4), np.int32), empty(like, rows, np.int32), empty(like, rows, np.int32)
 
 
-def _points(points: Any) -> NDArray[np.float32]:
+def _three(value: float) -> ctypes.Array[ctypes.c_float]:
+    return (ctypes.c_float * 3)(value, value, value)
+
+
+def _points(points: Any) -> Array:
+    """Points whose rows may lie apart: float32 [N, 3+] with x, y, z side by side."""
     points = view(points, "points")
+    if not isinstance(points, np.ndarray):
+        return as_array(points, np.float32, (None, None), "points")
     if points.dtype != np.float32:
         raise ValueError(f"points must be float32, found {points.dtype.name}")
     check_shape(points, (None, None), "points")
@@ -142,5 +157,6 @@ def _points(points: Any) -> NDArray[np.float32]:
     return points
 
 
-def _row_stride(points: NDArray[np.float32]) -> int:
-    return max(points.strides[0], 12)
+def _row_stride(points: Array) -> int:
+    """Bytes from a row to the next."""
+    return max(points.strides[0], 12) if isinstance(points, np.ndarray) else 4 * points.shape[1]

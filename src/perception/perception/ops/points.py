@@ -8,9 +8,17 @@ from typing import Any
 import numpy as np
 
 from perception.ops import binding
-from perception.ops.arrays import address, as_array
+from perception.ops.arrays import as_array, empty
 from perception.ops.convolution import Float32Array
 from perception.ops.coordinates import CoordinateHash, Int32Array
+
+binding.declare(
+    pk_trilinear_table="plippp",
+    pk_devoxelize="plipplp",
+    pk_devoxelize_gradient="plipplp",
+    pk_scatter_mean="pliplpp",
+    pk_scatter_mean_gradient="plipplp",
+)
 
 
 def trilinear_table(
@@ -30,8 +38,8 @@ def trilinear_table(
     """
     points = as_array(points, np.float32, (None, 4), "points")
     rows = coords if isinstance(coords, CoordinateHash) else CoordinateHash(coords, threads)
-    indices, weights = np.empty((len(points), 8), np.int32), np.empty((len(points), 8), np.float32)
-    arguments = (address(points), len(points), stride, ctypes.byref(rows.native), address(indices), address(weights))
+    indices, weights = empty(points, (len(points), 8), np.int32), empty(points, (len(points), 8), np.float32)
+    arguments = (points, len(points), stride, ctypes.byref(rows.native), indices, weights)
     binding.call("pk_trilinear_table", *arguments, threads=threads)
     return indices, weights
 
@@ -41,9 +49,9 @@ def devoxelize(features: Any, indices: Any, weights: Any, threads: int | None = 
     features = as_array(features, np.float32, (None, None), "features")
     indices, weights = _trilinear(indices, weights)
     count, channels = features.shape
-    output = np.empty((len(indices), channels), np.float32)
-    table = (address(indices), address(weights), len(indices))
-    binding.call("pk_devoxelize", address(features), count, channels, *table, address(output), threads=threads)
+    output = empty(features, (len(indices), channels), np.float32)
+    table = (indices, weights, len(indices))
+    binding.call("pk_devoxelize", features, count, channels, *table, output, threads=threads)
     return output
 
 
@@ -54,9 +62,9 @@ def devoxelize_gradient(
     indices, weights = _trilinear(indices, weights)
     output_gradient = as_array(output_gradient, np.float32, (len(indices), None), "output_gradient")
     channels = output_gradient.shape[1]
-    gradient = np.empty((voxel_count, channels), np.float32)
-    arguments = (address(output_gradient), len(indices), channels, address(indices), address(weights), voxel_count)
-    binding.call("pk_devoxelize_gradient", *arguments, address(gradient), threads=threads)
+    gradient = empty(output_gradient, (voxel_count, channels), np.float32)
+    arguments = (output_gradient, len(indices), channels, indices, weights, voxel_count)
+    binding.call("pk_devoxelize_gradient", *arguments, gradient, threads=threads)
     return gradient
 
 
@@ -76,8 +84,9 @@ def scatter_mean(
     """
     features = as_array(features, np.float32, (None, None), "features")
     index = as_array(index, np.int32, (len(features),), "index")
-    means, counts = np.empty((voxel_count, features.shape[1]), np.float32), np.empty(voxel_count, np.int32)
-    arguments = (address(features), *features.shape, address(index), voxel_count, address(means), address(counts))
+    means = empty(features, (voxel_count, features.shape[1]), np.float32)
+    counts = empty(features, voxel_count, np.int32)
+    arguments = (features, *features.shape, index, voxel_count, means, counts)
     binding.call("pk_scatter_mean", *arguments, threads=threads)
     return means, counts
 
@@ -87,16 +96,9 @@ def scatter_mean_gradient(means_gradient: Any, index: Any, counts: Any, threads:
     means_gradient = as_array(means_gradient, np.float32, (None, None), "means_gradient")
     index = as_array(index, np.int32, (None,), "index")
     counts = as_array(counts, np.int32, (len(means_gradient),), "counts")
-    gradient = np.empty((len(index), means_gradient.shape[1]), np.float32)
-    rows = (address(index), address(counts), len(index))
-    binding.call(
-        "pk_scatter_mean_gradient",
-        address(means_gradient),
-        *means_gradient.shape,
-        *rows,
-        address(gradient),
-        threads=threads,
-    )
+    gradient = empty(means_gradient, (len(index), means_gradient.shape[1]), np.float32)
+    arguments = (means_gradient, *means_gradient.shape, index, counts, len(index), gradient)
+    binding.call("pk_scatter_mean_gradient", *arguments, threads=threads)
     return gradient
 
 

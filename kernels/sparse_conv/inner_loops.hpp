@@ -1,7 +1,9 @@
-// Inner loops that are compiled once for each instruction set and chosen at run time.
+// The inner loops of sparse convolution; simd.cpp defines them for each instruction set.
 #pragma once
 
 #include <cstdint>
+
+#include "common/instruction_set.hpp"
 
 namespace pk {
 
@@ -38,28 +40,15 @@ struct PanelOuterProduct {
   float* sums;
 };
 
-// output [channels] = scale * sum over i of weights[i] * features[rows[i]]; rows of -1 are skipped, no weights mean 1.
-struct WeightedRows {
-  const float* features;
-  int64_t channels;
-  const int32_t* rows;
-  const float* weights;
-  int64_t count;
-  float scale;
-};
-
-struct Microkernels {
-  const char* name;
+struct ConvolutionLoops {
   int widest_panel;                         // 32, 16 or 8 floats; all narrower ones exist too
   bool (*collect)(const TilePairs&);        // false where an input row does not exist
   void (*product[3])(const PanelProduct&);  // by panel width: 8, 16, 32
   void (*outer_product[3])(const PanelOuterProduct&);
-  void (*weighted_rows)(const WeightedRows&, float* output);
 };
 
 constexpr int panel_index(int width) { return width == 8 ? 0 : width == 16 ? 1 : 2; }
 
-// The best set for this machine.
-const Microkernels& microkernels();
+PK_TABLE_OF_EVERY_SET(ConvolutionLoops, convolution_loops)
 
 }  // namespace pk

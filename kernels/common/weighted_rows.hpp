@@ -1,6 +1,7 @@
 // The inner loop of interpolation and of means: a weighted sum of a few rows.
 #pragma once
 
+#include "common/row_loops.hpp"
 #include "common/vectors.hpp"
 
 namespace pk::PK_SET {

@@ -1,0 +1,33 @@
+# CUDA sources: for real GPUs with nvcc, or as C++ on the CPU for tests (emulation/), or not at all.
+
+set(cuda_mode ${PERCEPTION_KERNELS_CUDA})
+if(cuda_mode STREQUAL "AUTO")
+  include(CheckLanguage)
+  check_language(CUDA)
+  # A compiler alone is no reason to build for minutes: a GPU has to be there (the last two are a Jetson's).
+  if(CMAKE_CUDA_COMPILER AND (EXISTS /dev/nvidia0 OR EXISTS /dev/nvhost-gpu OR EXISTS /dev/nvgpu))
+    set(cuda_mode ON)
+  else()
+    set(cuda_mode OFF)
+  endif()
+endif()
+
+if(cuda_mode STREQUAL "EMULATED")
+  file(GLOB emulation_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/emulation/*.cpp)
+  set_source_files_properties(${cuda_sources} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-xc++")
+  target_sources(perception_kernels PRIVATE ${cuda_sources} ${emulation_sources})
+  target_compile_definitions(perception_kernels PRIVATE PK_WITH_CUDA PK_EMULATION)
+elseif(cuda_mode)
+  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES native)
+  endif()
+  enable_language(CUDA)
+  set_source_files_properties(${cuda_sources} PROPERTIES LANGUAGE CUDA)
+  target_sources(perception_kernels PRIVATE ${cuda_sources})
+  target_compile_definitions(perception_kernels PRIVATE PK_WITH_CUDA)
+  target_compile_options(perception_kernels PRIVATE
+    $<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings --expt-relaxed-constexpr -Xcompiler=-Wall,-Wextra>)
+  target_compile_features(perception_kernels PRIVATE cuda_std_17)
+  set_target_properties(perception_kernels PROPERTIES CUDA_VISIBILITY_PRESET hidden CUDA_RUNTIME_LIBRARY Static)
+endif()
+message(STATUS "perception_kernels: CUDA ${cuda_mode}")

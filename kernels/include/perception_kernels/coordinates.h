@@ -1,0 +1,53 @@
+/* Voxels as keys: hash, distinct voxels, coarser levels, points to voxels. Conventions: perception_kernels/common.h. */
+#ifndef PERCEPTION_KERNELS_COORDINATES_H_
+#define PERCEPTION_KERNELS_COORDINATES_H_
+
+#include "perception_kernels/common.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Rows by voxel. The caller owns both arrays, each of `capacity` elements (see pk_hash_capacity). */
+typedef struct pk_hash {
+  uint64_t* keys;
+  int32_t* values;
+  int64_t capacity;
+} pk_hash;
+
+/* Slots that a hash of n rows needs: a power of two; 0 where n is negative or too large. */
+PK_API int64_t pk_hash_capacity(int64_t n);
+
+/* Fill a hash with the rows of coords. A voxel that occurs twice is an error. */
+PK_API pk_status pk_hash_build(const pk_execution* where, const int32_t* coords, int64_t n, const pk_hash* hash);
+
+/* rows[i] = the row whose voxel equals wanted[i], or -1. */
+PK_API pk_status pk_hash_query(const pk_execution* where, const pk_hash* hash, const int32_t* wanted, int64_t n,
+                               int32_t* rows);
+
+/* Distinct voxels in order of first occurrence. Outputs hold up to n rows; *count says how many are used.
+ * unique_coords [n, 4], first [n] (first row of each voxel), inverse [n] (voxel of each row). */
+PK_API pk_status pk_unique(const pk_execution* where, const int32_t* coords, int64_t n, int32_t* unique_coords,
+                           int32_t* first, int32_t* inverse, int64_t* count);
+
+/* Every distinct floor(xyz / 2), in order of first occurrence. coarse_coords [n, 4], parent [n] (coarse row of each
+ * row), offset [n] (4 dx + 2 dy + dz within the parent, d in {0, 1}). */
+PK_API pk_status pk_downsample(const pk_execution* where, const int32_t* coords, int64_t n, int32_t* coarse_coords,
+                               int32_t* parent, uint8_t* offset, int64_t* count);
+
+/* xyz / voxel size, rounded half to even in float32: coords [n, 3]. Rows of points start with x, y, z as float32 and
+ * lie point_stride bytes apart (any alignment). NaN or infinity is PK_INVALID_ARGUMENT. */
+PK_API pk_status pk_quantize(const pk_execution* where, const void* points, int64_t n, int64_t point_stride,
+                             const float voxel_size_m[3], int32_t* coords);
+
+/* Quantize one cloud, shift each axis to start at 0 where from_minimum is not 0, and keep distinct voxels as
+ * pk_unique does. minimum [3] receives the smallest quantized x, y, z (0 for no points). */
+PK_API pk_status pk_voxelize(const pk_execution* where, const void* points, int64_t n, int64_t point_stride,
+                             const float voxel_size_m[3], int32_t from_minimum, int32_t batch, int32_t* coords,
+                             int32_t* first, int32_t* inverse, int32_t minimum[3], int64_t* count);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* PERCEPTION_KERNELS_COORDINATES_H_ */

@@ -1,0 +1,47 @@
+/* Sparse convolution, forward and backward. Conventions: perception_kernels/common.h. */
+#ifndef PERCEPTION_KERNELS_SPARSE_CONV_H_
+#define PERCEPTION_KERNELS_SPARSE_CONV_H_
+
+#include "perception_kernels/common.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One layer. features [n_in, c_in], weight [kernel_volume, c_in, c_out], output [n_out, c_out]; bias [c_out] and
+ * residual [n_out, c_out] may be null. output = relu(sum_k features[input(k)] @ weight[k] + bias + residual), where
+ * relu applies if `relu` is not 0. With transpose_weight not 0, weight is [kernel_volume, c_out, c_in] and its
+ * transpose is used (gradients of data). */
+typedef struct pk_convolution {
+  const float* features;
+  const float* weight;
+  const float* bias;
+  const float* residual;
+  float* output;
+  int64_t n_in;
+  int64_t n_out;
+  int32_t kernel_volume;
+  int32_t c_in;
+  int32_t c_out;
+  int32_t relu;
+  int32_t transpose_weight;
+} pk_convolution;
+
+/* Inputs by a table [n_out, kernel_volume]. Extra memory: the weights once more, and under 1 MiB a thread. */
+PK_API pk_status pk_sparse_convolution(const pk_execution* where, const pk_convolution* layer, const int32_t* table);
+
+/* Each output row has one input, parent[i], and one weight, offset[i]: the transposed convolution of size 2, stride 2.
+ * parent -1 leaves bias and residual. */
+PK_API pk_status pk_inverse_convolution(const pk_execution* where, const pk_convolution* layer, const int32_t* parent,
+                                        const uint8_t* offset);
+
+/* weight_gradient [kernel_volume, c_in, c_out]: sum over o of features[table[o, k]]^T output_gradient[o]. */
+PK_API pk_status pk_weight_gradient(const pk_execution* where, const float* features, int64_t n_in, int32_t c_in,
+                                    const float* output_gradient, int64_t n_out, int32_t c_out, const int32_t* table,
+                                    int32_t kernel_volume, float* weight_gradient);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* PERCEPTION_KERNELS_SPARSE_CONV_H_ */
