@@ -2,7 +2,8 @@
 #include <atomic>
 #include <vector>
 
-#include "common/call.hpp"
+#include "sparse_conv/arguments.hpp"
+#include "sparse_conv/cuda.hpp"
 #include "sparse_conv/inner_loops.hpp"
 #include "sparse_conv/pair_buffers.hpp"
 #include "sparse_conv/panels.hpp"
@@ -41,12 +42,12 @@ bool collect_from_parents(const int32_t* parent, const uint8_t* offset, int64_t 
 void write_panel(const pk_convolution& layer, const Panel& panel, int64_t begin, int64_t end, const float* sums) {
   for (int64_t row = begin; row < end; ++row, sums += panel.width) {
     const int64_t at = row * layer.c_out + panel.begin;
-    float* out = layer.output + at;
+    float* out = static_cast<float*>(layer.output) + at;
     for (int c = 0; c < panel.used; ++c) out[c] = sums[c];
     if (layer.bias != nullptr)
       for (int c = 0; c < panel.used; ++c) out[c] += layer.bias[panel.begin + c];
     if (layer.residual != nullptr)
-      for (int c = 0; c < panel.used; ++c) out[c] += layer.residual[at + c];
+      for (int c = 0; c < panel.used; ++c) out[c] += static_cast<const float*>(layer.residual)[at + c];
     if (layer.relu != 0)
       for (int c = 0; c < panel.used; ++c) out[c] = out[c] < 0.0F ? 0.0F : out[c];
   }
@@ -61,8 +62,8 @@ void multiply_tile(const pk_convolution& layer, const std::vector<Panel>& panels
     for (int64_t k = 0; k < layer.kernel_volume; ++k) {
       const int64_t count = pairs.counts[static_cast<size_t>(k)];
       if (count == 0) continue;
-      product({layer.features, layer.c_in, pairs.inputs.data() + k * pairs.tile, pairs.outputs.data() + k * pairs.tile,
-               count, weights.at(p, k), scratch.sums.data()});
+      product({static_cast<const float*>(layer.features), layer.c_in, pairs.inputs.data() + k * pairs.tile,
+               pairs.outputs.data() + k * pairs.tile, count, weights.at(p, k), scratch.sums.data()});
     }
     write_panel(layer, panels[p], begin, end, scratch.sums.data());
   }
@@ -80,8 +81,8 @@ void convolve(const pk_convolution& layer, int threads, const Collect& collect) 
   const std::vector<Panel> panels = cut_panels(layer.c_out, convolution_loops().widest_panel);
   const int64_t tile = tile_rows(layer.n_out, threads);
   const int64_t tiles = (layer.n_out + tile - 1) / tile;
-  const PackedWeights weights(layer.weight, layer.kernel_volume, layer.c_in, layer.c_out, layer.transpose_weight != 0,
-                              panels, threads);
+  const PackedWeights weights(static_cast<const float*>(layer.weight), layer.kernel_volume, layer.c_in, layer.c_out,
+                              layer.transpose_weight != 0, panels, threads);
   std::vector<Scratch> scratch(static_cast<size_t>(threads),
                                Scratch(layer.kernel_volume, tile, convolution_loops().widest_panel));
   std::atomic<bool> good{true};
@@ -102,17 +103,6 @@ void convolve(const pk_convolution& layer, int threads, const Collect& collect) 
   require(good, "the table names an input row or weight that does not exist");
 }
 
-void require_layer(const pk_convolution* layer) {
-  require(layer != nullptr, "layer is null");
-  require_rows(layer->n_in, "input rows");
-  require_rows(layer->n_out, "output rows");
-  require(layer->kernel_volume >= 1, "the kernel volume must be at least 1");
-  require(layer->c_in >= 1 && layer->c_out >= 1, "the numbers of channels must be at least 1");
-  require_array(layer->features, layer->n_in, "features");
-  require_array(layer->weight, 1, "weight");
-  require_array(layer->output, layer->n_out, "output");
-}
-
 int threads_for(const pk_execution* where, const pk_convolution& layer, int64_t pairs_a_row) {
   return useful_threads(cpu_threads(where), layer.n_out * pairs_a_row * layer.c_in * layer.c_out, kSmallestShare);
 }
@@ -126,6 +116,8 @@ pk_status pk_sparse_convolution(const pk_execution* where, const pk_convolution*
   return pk::guarded("sparse convolution", [&] {
     pk::require_layer(layer);
     pk::require_array(table, layer->n_out, "table");
+    if (const pk::Gpu gpu = pk::gpu_of(where)) return PK_CUDA(pk::cuda::sparse_convolution(gpu, *layer, table));
+    pk::require_float32(layer->dtype);
     pk::convolve(*layer, pk::threads_for(where, *layer, 8), [&](int64_t begin, int64_t end, pk::PairBuffers& pairs) {
       return pairs.collect(table, begin, end, layer->n_in);
     });
@@ -138,6 +130,9 @@ pk_status pk_inverse_convolution(const pk_execution* where, const pk_convolution
     pk::require_layer(layer);
     pk::require_array(parent, layer->n_out, "parent");
     pk::require_array(offset, layer->n_out, "offset");
+    if (const pk::Gpu gpu = pk::gpu_of(where))
+      return PK_CUDA(pk::cuda::inverse_convolution(gpu, *layer, parent, offset));
+    pk::require_float32(layer->dtype);
     pk::convolve(*layer, pk::threads_for(where, *layer, 1), [&](int64_t begin, int64_t end, pk::PairBuffers& pairs) {
       return pk::collect_from_parents(parent, offset, layer->kernel_volume, layer->n_in, begin, end, pairs);
     });

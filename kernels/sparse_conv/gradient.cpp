@@ -1,7 +1,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "common/call.hpp"
+#include "sparse_conv/arguments.hpp"
+#include "sparse_conv/cuda.hpp"
 #include "sparse_conv/inner_loops.hpp"
 #include "sparse_conv/pair_buffers.hpp"
 #include "sparse_conv/panels.hpp"
@@ -125,20 +126,19 @@ void weight_gradient(const Gradient& call, int threads) {
 }  // namespace
 }  // namespace pk
 
-extern "C" pk_status pk_weight_gradient(const pk_execution* where, const float* features, int64_t n_in, int32_t c_in,
-                                        const float* output_gradient, int64_t n_out, int32_t c_out,
-                                        const int32_t* table, int32_t kernel_volume, float* weight_gradient) {
+extern "C" pk_status pk_weight_gradient(const pk_execution* where, const pk_convolution_gradient* gradient,
+                                        const int32_t* table) {
   return pk::guarded("weight gradient", [&] {
-    const int threads = pk::cpu_threads(where);
-    pk::require_rows(n_in, "input rows");
-    pk::require_rows(n_out, "output rows");
-    pk::require(kernel_volume >= 1, "the kernel volume must be at least 1");
-    pk::require(c_in >= 1 && c_out >= 1, "the numbers of channels must be at least 1");
-    pk::require_array(features, n_in, "features");
-    pk::require_array(output_gradient, n_out, "output_gradient");
-    pk::require_array(table, n_out, "table");
-    pk::require_array(weight_gradient, 1, "weight_gradient");
-    pk::weight_gradient({features, n_in, c_in, output_gradient, n_out, c_out, table, kernel_volume, weight_gradient},
-                        threads);
+    pk::require(gradient != nullptr, "gradient is null");
+    pk::require_shape(*gradient);
+    pk::require_array(gradient->output_gradient, gradient->n_out, "output_gradient");
+    pk::require_array(gradient->weight_gradient, 1, "weight_gradient");
+    pk::require_array(table, gradient->n_out, "table");
+    if (const pk::Gpu gpu = pk::gpu_of(where)) return PK_CUDA(pk::cuda::weight_gradient(gpu, *gradient, table));
+    pk::require_float32(gradient->dtype);
+    pk::weight_gradient({static_cast<const float*>(gradient->features), gradient->n_in, gradient->c_in,
+                         static_cast<const float*>(gradient->output_gradient), gradient->n_out, gradient->c_out, table,
+                         gradient->kernel_volume, gradient->weight_gradient},
+                        pk::cpu_threads(where));
   });
 }

@@ -8,16 +8,17 @@
 extern "C" {
 #endif
 
-/* One layer. features [n_in, c_in], weight [kernel_volume, c_in, c_out], output [n_out, c_out]; bias [c_out] and
- * residual [n_out, c_out] may be null. output = relu(sum_k features[input(k)] @ weight[k] + bias + residual), where
+/* One layer. features [n_in, c_in], weight [kernel_volume, c_in, c_out], output [n_out, c_out] and residual
+ * [n_out, c_out] are stored as `dtype`, a pk_dtype; bias [c_out] is always float32. bias and residual may be null.
+ * output = relu(sum_k features[input(k)] @ weight[k] + bias + residual), added up in float32 and rounded once, where
  * relu applies if `relu` is not 0. With transpose_weight not 0, weight is [kernel_volume, c_out, c_in] and its
  * transpose is used (gradients of data). */
 typedef struct pk_convolution {
-  const float* features;
-  const float* weight;
+  const void* features;
+  const void* weight;
   const float* bias;
-  const float* residual;
-  float* output;
+  const void* residual;
+  void* output;
   int64_t n_in;
   int64_t n_out;
   int32_t kernel_volume;
@@ -25,7 +26,22 @@ typedef struct pk_convolution {
   int32_t c_out;
   int32_t relu;
   int32_t transpose_weight;
+  int32_t dtype;
 } pk_convolution;
+
+/* The gradient of a layer's weight. features [n_in, c_in] and output_gradient [n_out, c_out] are stored as `dtype`, a
+ * pk_dtype; weight_gradient [kernel_volume, c_in, c_out] is float32. */
+typedef struct pk_convolution_gradient {
+  const void* features;
+  const void* output_gradient;
+  float* weight_gradient;
+  int64_t n_in;
+  int64_t n_out;
+  int32_t kernel_volume;
+  int32_t c_in;
+  int32_t c_out;
+  int32_t dtype;
+} pk_convolution_gradient;
 
 /* Inputs by a table [n_out, kernel_volume]. Extra memory: the weights once more, and under 1 MiB a thread. */
 PK_API pk_status pk_sparse_convolution(const pk_execution* where, const pk_convolution* layer, const int32_t* table);
@@ -35,10 +51,10 @@ PK_API pk_status pk_sparse_convolution(const pk_execution* where, const pk_convo
 PK_API pk_status pk_inverse_convolution(const pk_execution* where, const pk_convolution* layer, const int32_t* parent,
                                         const uint8_t* offset);
 
-/* weight_gradient [kernel_volume, c_in, c_out]: sum over o of features[table[o, k]]^T output_gradient[o]. */
-PK_API pk_status pk_weight_gradient(const pk_execution* where, const float* features, int64_t n_in, int32_t c_in,
-                                    const float* output_gradient, int64_t n_out, int32_t c_out, const int32_t* table,
-                                    int32_t kernel_volume, float* weight_gradient);
+/* weight_gradient[k] = sum over o of features[table[o, k]]^T output_gradient[o], with a table [n_out, kernel_volume].
+ */
+PK_API pk_status pk_weight_gradient(const pk_execution* where, const pk_convolution_gradient* gradient,
+                                    const int32_t* table);
 
 #ifdef __cplusplus
 }

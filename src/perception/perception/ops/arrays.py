@@ -65,6 +65,11 @@ def view(value: Any, name: str) -> Array:
     return np.asarray(value)
 
 
+def dtype_of(value: Any, name: str) -> np.dtype[Any]:
+    """Tell the type of an array's elements, for operations that accept several."""
+    return _layout(view(value, name))[0]
+
+
 def check_shape(array: Array, shape: tuple[int | None, ...], name: str) -> None:
     """Raise ValueError unless the array has the shape, where None allows any size."""
     sizes = zip(array.shape, shape, strict=False)

@@ -13,7 +13,7 @@ from typing import Any
 from perception.ops.arrays import address, common_place, is_array
 
 LIBRARY_NAME = "libperception_kernels.so"
-INTERFACE_VERSION = 1  # PK_INTERFACE_VERSION of perception_kernels.h
+INTERFACE_VERSION = 2  # PK_INTERFACE_VERSION of perception_kernels.h
 
 _OUT_OF_MEMORY = 3
 _UNSUPPORTED = 4
@@ -38,7 +38,17 @@ class Convolution(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("features", "weight", "bias", "residual", "output")),
         *((name, ctypes.c_int64) for name in ("n_in", "n_out")),
-        *((name, ctypes.c_int32) for name in ("kernel_volume", "c_in", "c_out", "relu", "transpose_weight")),
+        *((name, ctypes.c_int32) for name in ("kernel_volume", "c_in", "c_out", "relu", "transpose_weight", "dtype")),
+    )
+
+
+class ConvolutionGradient(ctypes.Structure):
+    """The gradient of one layer's weight (pk_convolution_gradient)."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("features", "output_gradient", "weight_gradient")),
+        *((name, ctypes.c_int64) for name in ("n_in", "n_out")),
+        *((name, ctypes.c_int32) for name in ("kernel_volume", "c_in", "c_out", "dtype")),
     )
 
 

@@ -1,4 +1,7 @@
-"""Sparse convolution on float32 features [N, C] with weights [K, C_in, C_out], natively."""
+"""Sparse convolution on features [N, C] with weights [K, C_in, C_out], natively.
+
+Features, weights, residuals and results are all float32 or all float16; sums are float32 and rounded once.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.ops import binding
-from perception.ops.arrays import address, as_array, common_place, empty
+from perception.ops.arrays import address, as_array, common_place, dtype_of, empty
 
 Float32Array = NDArray[np.float32]
+FeatureArray = NDArray[np.float32] | NDArray[np.float16]
+
+_DTYPES = {np.dtype(np.float32): 0, np.dtype(np.float16): 1}  # pk_dtype
 
 binding.declare(
     pk_sparse_convolution="pp",
     pk_inverse_convolution="ppp",
-    pk_weight_gradient="pliplipip",
+    pk_weight_gradient="pp",
 )
 
 
@@ -30,15 +36,15 @@ def sparse_convolution(
     *,
     transpose_weight: bool = False,
     threads: int | None = None,
-) -> Float32Array:
+) -> FeatureArray:
     """Sum features[table[o, k]] @ weight[k] over k, then bias, residual and ReLU: [N_out, C_out].
 
     Args:
-        features: float32 [N_in, C_in].
+        features: float32 or float16 [N_in, C_in].
         table: int32 [N_out, K] from `submanifold_table`, `strided_table` or `transpose_table`.
-        weight: float32 [K, C_in, C_out]; [K, C_out, C_in] with `transpose_weight`.
+        weight: of the type of the features, [K, C_in, C_out]; [K, C_out, C_in] with `transpose_weight`.
         bias: float32 [C_out] or None.
-        residual: float32 [N_out, C_out] or None, added before the ReLU.
+        residual: of the type of the features, [N_out, C_out], or None; added before the ReLU.
         relu: whether negative results become 0.
         transpose_weight: multiply by each weight[k] transposed (the gradient of data).
         threads: CPU threads, all by default; the result does not depend on it.
@@ -61,7 +67,7 @@ def inverse_convolution(
     *,
     transpose_weight: bool = False,
     threads: int | None = None,
-) -> Float32Array:
+) -> FeatureArray:
     """Go back to the fine level, size 2 and stride 2: features[parent[i]] @ weight[offset[i]], [N, C_out].
 
     `parent` int32 [N] and `offset` uint8 [N] are those of `downsample`; the rest as in `sparse_convolution`.
@@ -75,15 +81,25 @@ def inverse_convolution(
 
 
 def weight_gradient(features: Any, output_gradient: Any, table: Any, threads: int | None = None) -> Float32Array:
-    """Sum features[table[o, k]]^T output_gradient[o] over o: float32 [K, C_in, C_out]."""
-    features = as_array(features, np.float32, (None, None), "features")
+    """Sum features[table[o, k]]^T output_gradient[o] over o: float32 [K, C_in, C_out].
+
+    Args:
+        features: float32 or float16 [N_in, C_in].
+        output_gradient: of the same type, [N_out, C_out].
+        table: int32 [N_out, K] of the forward call.
+        threads: CPU threads, all by default; the result does not depend on it.
+    """
+    features, dtype, code = _stored(features)
     table = as_array(table, np.int32, (None, None), "table")
-    output_gradient = as_array(output_gradient, np.float32, (len(table), None), "output_gradient")
+    output_gradient = as_array(output_gradient, dtype, (len(table), None), "output_gradient")
     volume, inputs, outputs = table.shape[1], features.shape[1], output_gradient.shape[1]
-    gradient = empty(features, (volume, inputs, outputs), np.float32)
-    arguments = (features, len(features), inputs, output_gradient, len(table), outputs, table, volume, gradient)
-    binding.call("pk_weight_gradient", *arguments, threads=threads)
-    return gradient
+    result = empty(features, (volume, inputs, outputs), np.float32)
+    pointers = (address(array) for array in (features, output_gradient, result))
+    sizes = (len(features), len(table), volume, inputs, outputs, code)
+    common_place("the gradient", (features, output_gradient, result))
+    call = binding.ConvolutionGradient(*pointers, *sizes)
+    binding.call("pk_weight_gradient", ctypes.byref(call), table, threads=threads, on=result)
+    return result
 
 
 class _Layer:
@@ -92,20 +108,28 @@ class _Layer:
     def __init__(
         self, features: Any, weight: Any, bias: Any, residual: Any, relu: bool, transposed: bool, rows: int
     ) -> None:
-        features = as_array(features, np.float32, (None, None), "features")
+        features, dtype, code = _stored(features)
         inputs = features.shape[1]
         shape = (None, None, inputs) if transposed else (None, inputs, None)
-        weight = as_array(weight, np.float32, shape, "weight")
+        weight = as_array(weight, dtype, shape, "weight")
         self.volume, outputs = weight.shape[0], weight.shape[1 if transposed else 2]
         bias = None if bias is None else as_array(bias, np.float32, (outputs,), "bias")
-        residual = None if residual is None else as_array(residual, np.float32, (rows, outputs), "residual")
-        self.output: Float32Array = empty(features, (rows, outputs), np.float32)
+        residual = None if residual is None else as_array(residual, dtype, (rows, outputs), "residual")
+        self.output: FeatureArray = empty(features, (rows, outputs), dtype)
         self._arrays = (features, weight, bias, residual, self.output)
         common_place("the layer", [array for array in self._arrays if array is not None])
         pointers = (address(array) for array in self._arrays)
-        sizes = (len(features), rows, self.volume, inputs, outputs, int(relu), int(transposed))
+        sizes = (len(features), rows, self.volume, inputs, outputs, int(relu), int(transposed), code)
         self.native = binding.Convolution(*pointers, *sizes)
 
     def check_volume(self, columns: int) -> None:
         if self.volume != columns:
             raise ValueError(f"the table has {columns} columns, but there are {self.volume} weights")
+
+
+def _stored(features: Any) -> tuple[Any, np.dtype[Any], int]:
+    """Check the features of a call, and tell their type and its code (pk_dtype)."""
+    dtype = dtype_of(features, "features")
+    if dtype not in _DTYPES:
+        raise ValueError(f"features must be float32 or float16, found {dtype.name}")
+    return as_array(features, dtype, (None, None), "features"), dtype, _DTYPES[dtype]
