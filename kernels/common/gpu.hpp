@@ -21,10 +21,22 @@ inline Gpu gpu_of(const pk_execution* where) {
   return {where->device, where->stream};
 }
 
+// The calling thread's current GPU, for the time of one call.
+class DeviceGuard {
+ public:
+  explicit DeviceGuard(const Gpu& gpu);
+  ~DeviceGuard();
+  DeviceGuard(const DeviceGuard&) = delete;
+  DeviceGuard& operator=(const DeviceGuard&) = delete;
+
+ private:
+  int previous_ = 0;
+};
+
 }  // namespace pk
 
 #if defined(PK_WITH_CUDA)
-#define PK_CUDA(call) (call)
+#define PK_CUDA(call) (static_cast<void>(::pk::DeviceGuard(gpu)), call)
 #else
 #define PK_CUDA(call) throw ::pk::Failure(PK_UNSUPPORTED, "this library was built without CUDA")
 #endif
