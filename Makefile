@@ -31,8 +31,13 @@ format: setup ## rewrite sources to the house style
 	@$(VENV)/bin/ruff format $(SOURCES)
 	@$(VENV)/bin/clang-format -i $(KERNEL_SOURCES)
 
-bench: setup ## every figure of the README, into out/bench (minutes; wants an idle machine)
+bench: setup build/peers ## every figure of the README, into out/bench (minutes; wants an idle machine)
 	@for benchmark in benchmarks/*.py; do $(PYTHON) "$$benchmark" || exit 1; done
+
+build/peers: benchmarks/requirements.txt
+	@echo "bench: installing peers ..." && rm -rf $@ && \
+	  $(PYTHON) -m pip install --quiet --disable-pip-version-check --target $@ -r $< 2> build/peers.log || \
+	  { tail -3 build/peers.log; rm -rf $@; exit 1; }
 
 lock: ## pin requirements.in again (needs uv)
 	@scripts/lock

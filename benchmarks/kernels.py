@@ -1,104 +1,113 @@
-"""Time the native kernels on one sweep, beside what plain PyTorch needs for the same.
+"""Time every native kernel beside a named peer, and say whether each required ratio is met.
 
-    python benchmarks/kernels.py [SCAN.bin] [--threads 2] [--voxel-size 0.2]
+    python benchmarks/kernels.py [--scan SCAN.bin] [--threads 2] [--only NAME ...] [--fast]
 
-SCAN.bin is a KITTI scan (float32 x, y, z, intensity); without it a simulated HDL-64E sweep is timed. A figure is the
-fastest of several runs, in milliseconds.
+SCAN.bin is a KITTI scan (float32 x, y, z, intensity); without it the SemanticKITTI scan of ../shared is timed, or a
+simulated HDL-64E sweep where that folder is absent. All figures come from one run; a time is the fastest of several.
+Writes out/bench/kernels.json: a list of {name, ours_ms, peer, peer_ms, ratio, required}.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable
+import importlib
+import json
+import pkgutil
+import sys
+from pathlib import Path
 
 import numpy as np
 import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
 
-from perception import ops
-from perception.data.simulation import simulate_drive
+TOP = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TOP))
+sys.path.append(str(TOP / "build" / "peers"))  # installed by `make bench` (benchmarks/requirements.txt)
 
-LEVELS = 5
-LAYERS = [(0, 16), (0, 24), (0, 32), (0, 64), (1, 32), (1, 64), (2, 64), (2, 128), (3, 128), (4, 128), (4, 256)]
+from benchmarks import kernel_cases  # noqa: E402
+from benchmarks.kernel_cases import Case, Context, fastest_ms, real_scan  # noqa: E402
+from perception import ops  # noqa: E402
+from perception.data.simulation import simulate_drive  # noqa: E402
 
-
-def fastest_ms(call: Callable[[], object], runs: int = 10) -> float:
-    """Run once to warm up, then several times."""
-    call()
-    times = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return 1e3 * min(times)
+Row = dict[str, object]
 
 
-def build_maps(coords: np.ndarray, threads: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Build what a U-Net of five levels needs: the voxels and neighbours of each, and the tables between them."""
-    levels = []
-    for level in range(LEVELS):
-        levels.append((coords, ops.submanifold_table(coords, threads=threads)))
-        if level < LEVELS - 1:
-            coarse = ops.downsample(coords, threads)
-            ops.strided_table(coarse.parent, coarse.offset, len(coarse.coords), threads)
-            coords = coarse.coords
-    return levels
+def read_points(scan: Path | None) -> tuple[np.ndarray, str]:
+    """Points float32 [N, 4] of the named scan, of the real one beside the checkout, or of a simulated sweep."""
+    scan = scan or real_scan(TOP)
+    if scan is not None:
+        return np.fromfile(scan, np.float32).reshape(-1, 4), f"{scan.parent.name}/{scan.name}"
+    return next(simulate_drive(seed=1, sensor="hdl64e", frames=1)).frame.cloud.points, "simulated HDL-64E"
 
 
-def gather_multiply(
-    features: torch.Tensor, pairs: list[tuple[torch.Tensor, torch.Tensor]], weight: torch.Tensor
-) -> None:
-    """Convolve in plain PyTorch with ready maps: gather, multiply, add."""
-    result = torch.zeros(len(features), weight.shape[2])
-    for k, (outputs, inputs) in enumerate(pairs):
-        result.index_add_(0, outputs, features[inputs] @ weight[k])
+def measure_machine(threads: int) -> tuple[float, float]:
+    """Rates of a large matrix product (GFLOP/s) and of a large copy (1e9 bytes a second)."""
+    torch.set_num_threads(threads)
+    square = torch.randn(2048, 2048)
+    product = torch.empty_like(square)
+    gflops = 2e-6 * 2048**3 / fastest_ms(lambda: torch.mm(square, square, out=product), 10, 3.0)
+    source = torch.randn(2**26)
+    target = torch.empty_like(source)
+    gbs = 2e-6 * source.nbytes / fastest_ms(lambda: target.copy_(source), 5, 2.0)
+    return gflops, gbs
 
 
-def time_layer(table: np.ndarray, channels: int, threads: int) -> str:
-    """Give one line of the report: forward, weight gradient, and forward in PyTorch."""
-    generator = np.random.default_rng(0)
-    features = generator.standard_normal((len(table), channels)).astype(np.float32)
-    weight = generator.standard_normal((27, channels, channels)).astype(np.float32)
-    outputs = [np.flatnonzero(table[:, k] >= 0) for k in range(27)]
-    pairs = [(torch.from_numpy(rows), torch.from_numpy(table[rows, k]).long()) for k, rows in enumerate(outputs)]
-    tensor, weights = torch.from_numpy(features), torch.from_numpy(weight)
-    forward = fastest_ms(lambda: ops.sparse_convolution(features, table, weight, threads=threads))
-    gradient = fastest_ms(lambda: ops.weight_gradient(features, features, table, threads=threads), 4)
-    plain = fastest_ms(lambda: gather_multiply(tensor, pairs, weights), 4)
-    rate = 2e-6 * sum(map(len, outputs)) * channels**2 / forward
-    return (
-        f"{channels:8} {len(table):8} {forward:9.2f} {rate:9.1f} {gradient:11.2f} {plain:9.2f} {plain / forward:6.1f}"
-    )
+def run_case(case: Case) -> Row:
+    """Time ours and the peer."""
+    ours_ms = fastest_ms(case.ours)
+    peer_ms = case.peer_ms if case.peer is None else fastest_ms(case.peer, 3, 1.0)
+    ratio = None if peer_ms is None else peer_ms / ours_ms
+    return {
+        "name": case.name,
+        "ours_ms": ours_ms,
+        "peer": case.peer_name,
+        "peer_ms": peer_ms,
+        "ratio": ratio,
+        "required": case.required,
+        "note": case.note,
+    }
 
 
-def read_points(scan: str | None) -> np.ndarray:
-    """The scan's points, float32 [N, 4], or those of a simulated sweep."""
-    if scan is None:
-        return next(simulate_drive(seed=1, sensor="hdl64e", frames=1)).frame.cloud.points
-    return np.fromfile(scan, np.float32).reshape(-1, 4)
+def print_rows(rows: list[Row], title: str) -> None:
+    """Show what was measured, and which requirement is missed."""
+    table = Table(title=title, title_justify="left")
+    for name, justify in (("case", "left"), ("ours ms", "right"), ("peer", "left"), ("peer ms", "right")):
+        table.add_column(name, justify=justify)
+    for name in ("ratio", "required"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for row in rows:
+        ratio, required = row["ratio"], row["required"]
+        missed = required is not None and ratio < required
+        verdict = "" if required is None else "[red]missed[/red]" if missed else "[green]met[/green]"
+        numbers = ["" if row[key] is None else f"{row[key]:.2f}" for key in ("ours_ms", "peer_ms", "ratio", "required")]
+        table.add_row(row["name"], numbers[0], row["peer"], *numbers[1:], f"{verdict} {row['note']}".strip())
+    Console(width=None if sys.stdout.isatty() else 150).print(table)
 
 
 def main() -> None:
-    """Print the report."""
+    """Run the cases of every family, or of those named."""
+    families = sorted(module.name for module in pkgutil.iter_modules(kernel_cases.__path__))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("scan", nargs="?")
+    parser.add_argument("--scan", type=Path)
     parser.add_argument("--threads", type=int, default=ops.default_threads())
-    parser.add_argument("--voxel-size", type=float, default=0.2, help="metres")
+    parser.add_argument("--only", nargs="+", choices=families, default=families, metavar="NAME", help=str(families))
+    parser.add_argument("--fast", action="store_true", help="fewer and smaller cases, to try the programs out")
+    parser.add_argument("--output", type=Path, default=TOP / "out" / "bench" / "kernels.json")
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    points = read_points(arguments.scan)
-    coords = ops.voxelize(points, arguments.voxel_size).coords
-    square = torch.randn(1024, 1024)
-    rate = 2e-6 * 1024**3 / fastest_ms(lambda: square @ square)
-    print(f"{ops.instruction_set()}, {arguments.threads} threads, large matrix product {rate:.0f} GFLOP/s")
-    size = arguments.voxel_size
-    print(f"voxelize {fastest_ms(lambda: ops.voxelize(points, size, threads=arguments.threads)):.2f} ms, ", end="")
-    print(f"maps of {LEVELS} levels {fastest_ms(lambda: build_maps(coords, arguments.threads)):.2f} ms")
-    print("channels   voxels        ms   GFLOP/s  gradient ms  torch ms  ratio")
-    levels = build_maps(coords, arguments.threads)
-    with torch.no_grad():
-        for level, channels in LAYERS:
-            print(time_layer(levels[level][1], channels, arguments.threads))
+    points, scan = read_points(arguments.scan)
+    gflops, gbs = measure_machine(arguments.threads)
+    context = Context(arguments.threads, points, scan, gflops, gbs, arguments.fast)
+    modules = [importlib.import_module(f"benchmarks.kernel_cases.{name}") for name in arguments.only]
+    with torch.inference_mode():
+        cases = [case for module in modules for case in module.cases(context)]
+        rows = [run_case(case) for case in track(cases, "timing", console=Console(stderr=True), transient=True)]
+    machine = f"{ops.instruction_set()}, {arguments.threads} threads, sgemm {gflops:.0f} GFLOP/s, copy {gbs:.1f} GB/s"
+    print_rows(rows, f"{scan}, {len(points)} points; {machine}")
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    arguments.output.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":
