@@ -85,10 +85,12 @@ class Scratch {
 
 // --- launching ---
 
-// Throw a failure that names the sizes, if the launch before failed (gpu.cu).
-void check_launch(const Sizes& sizes);
+#if !defined(PK_EMULATION)
+// Throw a failure that names the sizes, if a launch failed (gpu.cu).
+void check_launch(cudaError_t error, const Sizes& sizes);
 // More dynamic shared memory than the 48 KiB that every kernel may use has to be asked for (gpu.cu).
 void allow_shared_memory(const void* kernel, size_t bytes, const Sizes& sizes);
+#endif
 
 template <typename... Parameters, typename... Arguments>
 void launch(const Gpu& gpu, const Sizes& sizes, void (*kernel)(Parameters...), dim3 grid, dim3 block,
@@ -99,8 +101,13 @@ void launch(const Gpu& gpu, const Sizes& sizes, void (*kernel)(Parameters...), d
   emulation::run(sizes.text(), [&] { kernel(static_cast<Parameters>(arguments)...); }, grid, block, shared_bytes);
 #else
   if (shared_bytes > 48 * 1024) allow_shared_memory(reinterpret_cast<const void*>(kernel), shared_bytes, sizes);
-  kernel<<<grid, block, shared_bytes, static_cast<cudaStream_t>(gpu.stream)> > >(static_cast<Parameters>(arguments)...);
-  check_launch(sizes);
+  // The <<<>>> notation would hide the error code, and formatters take it for templates.
+  const auto queue = [&](Parameters... values) {
+    void* pointers[] = {const_cast<void*>(static_cast<const void*>(&values))..., nullptr};
+    return cudaLaunchKernel(reinterpret_cast<const void*>(kernel), grid, block, pointers, shared_bytes,
+                            static_cast<cudaStream_t>(gpu.stream));
+  };
+  check_launch(queue(static_cast<Parameters>(arguments)...), sizes);
 #endif
 }
 

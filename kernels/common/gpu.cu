@@ -132,8 +132,7 @@ bool has_tensor_cores(const Gpu& gpu) {
   return 10 * major + minor >= 75;
 }
 
-void check_launch(const Sizes& sizes) {
-  const cudaError_t error = cudaGetLastError();
+void check_launch(cudaError_t error, const Sizes& sizes) {
   if (error != cudaSuccess) check(error, ("launch with " + sizes.text()).c_str());
 }
 
