@@ -2,6 +2,7 @@
 #ifndef PERCEPTION_KERNELS_H_
 #define PERCEPTION_KERNELS_H_
 
+#include "perception_kernels/bev_pool.h"
 #include "perception_kernels/common.h"
 #include "perception_kernels/coordinates.h"
 #include "perception_kernels/kernel_map.h"

@@ -4,9 +4,19 @@
 differentiable. Neither is imported here: the deployed path needs no PyTorch.
 """
 
+from perception.ops.bev_pool import (
+    BevGrid,
+    BevPlan,
+    bev_plan,
+    bev_pool,
+    bev_pool_gradient,
+    lift_pool,
+    lift_pool_gradient,
+)
 from perception.ops.binding import default_threads, instruction_set
 from perception.ops.convolution import inverse_convolution, sparse_convolution, weight_gradient
 from perception.ops.coordinates import CoordinateHash, Downsampling, Voxels, downsample, quantize, unique, voxelize
+from perception.ops.depth_images import depth_images
 from perception.ops.kernel_maps import strided_table, submanifold_table, transpose_table
 from perception.ops.points import (
     devoxelize,
@@ -17,15 +27,23 @@ from perception.ops.points import (
 )
 
 __all__ = [
+    "BevGrid",
+    "BevPlan",
     "CoordinateHash",
     "Downsampling",
     "Voxels",
+    "bev_plan",
+    "bev_pool",
+    "bev_pool_gradient",
     "default_threads",
+    "depth_images",
     "devoxelize",
     "devoxelize_gradient",
     "downsample",
     "instruction_set",
     "inverse_convolution",
+    "lift_pool",
+    "lift_pool_gradient",
     "quantize",
     "scatter_mean",
     "scatter_mean_gradient",
