@@ -8,21 +8,23 @@ from pathlib import Path
 import pytest
 
 from perception.bringup.demo.isolation import isolated_environment
+from perception.ops import binding
+from tests.ops.devices import KINDS, Device
 
 TOP = Path(__file__).resolve().parents[1]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    choices = ["cpu", "emulated", "cuda"]
-    parser.addoption("--device", choices=choices, default="cpu", help="where the tests of the kernels run")
+    parser.addoption("--device", choices=KINDS, default="cpu", help="where the tests of the kernels run")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     device = config.getoption("--device")
+    if device != "cpu":
+        elsewhere = [item for item in items if "device" not in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=elsewhere)
+        items[:] = [item for item in items if item not in set(elsewhere)]
     for item in items:
-        on_device = "device" in getattr(item, "fixturenames", ())
-        if device != "cpu" and not on_device:
-            item.add_marker(pytest.mark.skip(reason=f"does not use the device, and --device is {device}"))
         if device == "emulated" and item.get_closest_marker("large"):
             item.add_marker(pytest.mark.skip(reason="takes too long on the emulated GPU"))
         if device != "cuda" and item.get_closest_marker("gpu"):
@@ -58,3 +60,13 @@ def shared() -> Path:
 def semantic_kitti_scan(shared: Path) -> Path:
     """The real SemanticKITTI scan, 123,389 points."""
     return shared / "data" / "semantickitti_sample" / "000000.bin"
+
+
+@pytest.fixture(scope="session")
+def device(request: pytest.FixtureRequest) -> Device:
+    """Where the calls of a test run: `device.array(x)` puts arrays there, `device.numpy(x)` brings results back."""
+    kind = request.config.getoption("--device")
+    has_cuda = binding.library().pk_has_cuda()
+    needed = {"cpu": has_cuda, "emulated": 2, "cuda": 1}[kind]
+    assert has_cuda == needed, f"the library at {binding.library()._name} was not built for the device {kind}"
+    return Device(kind)

@@ -9,9 +9,6 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from perception.ops import binding
-from tests.ops.devices import Device
-
 
 def _draw(seed: int, rows: int, low: int, high: int, batches: int = 1) -> np.ndarray:
     rng = np.random.default_rng(seed)
@@ -37,16 +34,6 @@ CLOUDS = {
 def coords(request: pytest.FixtureRequest) -> np.ndarray:
     """Distinct voxels int32 [N, 4]."""
     return CLOUDS[request.param]
-
-
-@pytest.fixture(scope="session")
-def device(request: pytest.FixtureRequest) -> Device:
-    """Where the calls of a test run: `device.array(values)` puts arrays there, `device.numpy(result)` brings them back."""
-    kind = request.config.getoption("--device")
-    has_cuda = binding.library().pk_has_cuda()
-    needed = {"cpu": has_cuda, "emulated": 2, "cuda": 1}[kind]
-    assert has_cuda == needed, f"the library at {binding.library()._name} was not built for the device {kind}"
-    return Device(kind)
 
 
 @pytest.fixture(params=[1, 2])
