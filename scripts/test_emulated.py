@@ -57,10 +57,11 @@ def environment(library: Path) -> dict[str, str]:
 
 
 def main() -> None:
-    """Build, then become pytest."""
+    """Build, then run pytest."""
     arguments = ["-m", "pytest", "--device", "emulated", "tests/ops", "tests/kernels", *sys.argv[1:]]
     os.chdir(TOP)
-    os.execve(sys.executable, [sys.executable, *arguments], environment(build()))
+    done = subprocess.run([sys.executable, *arguments], env=environment(build()))
+    sys.exit(done.returncode)
 
 
 if __name__ == "__main__":
