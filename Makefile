@@ -6,10 +6,10 @@ PYTHON := $(VENV)/bin/python
 SOURCES := src tests launch benchmarks scripts
 KERNEL_SOURCES = $(shell find kernels -name '*.cpp' -o -name '*.h' -o -name '*.hpp' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: help setup demo test test-cuda cuda-check lint format bench lock clean distclean
+.PHONY: help setup demo test test-cuda cuda-check gpu-check lint format bench lock clean distclean
 
 help: ## what each target does
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## .venv with every dependency and the built workspace (idempotent, goes on after an interruption)
 	@python="$$(scripts/find-python)" && "$$python" scripts/setup.py
@@ -25,6 +25,9 @@ test-cuda: setup ## kernel tests with the CUDA sources run on the CPU, under san
 
 cuda-check: setup ## compile the CUDA sources for every GPU generation (needs nvcc 13 and clang-19)
 	@$(PYTHON) scripts/check_cuda.py
+
+gpu-check: ## build for the GPU that is present, test and time every kernel there (no set-up, no network)
+	@python3 scripts/gpu_check.py
 
 lint: setup ## ruff, mypy, clang-format: changes nothing
 	@$(VENV)/bin/ruff check $(SOURCES)

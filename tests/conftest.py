@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
 import pytest
 
-from perception.bringup.demo.isolation import isolated_environment
 from perception.ops import binding
 from tests.ops.devices import KINDS, Device
 
@@ -34,8 +34,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_configure() -> None:
     # Outputs of kernels start as rubbish, so that a cell that is never written shows.
     os.environ.setdefault("PERCEPTION_KERNELS_POISON", "1")
-    # Tests of other checkouts on this machine, or a robot on this network, must not hear ours.
-    os.environ.update(isolated_environment())
+    # A machine that is only there to test kernels (make gpu-check) has no ROS 2 and few packages.
+    if importlib.util.find_spec("pydantic"):
+        from perception.bringup.demo.isolation import isolated_environment
+
+        # Tests of other checkouts on this machine, or a robot on this network, must not hear ours.
+        os.environ.update(isolated_environment())
     # As perception/__init__.py does; test modules may import torch, and with it OpenMP, before perception.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("ROS_LOG_DIR", str(TOP / "out" / "test_logs"))

@@ -1,6 +1,13 @@
 # CUDA sources: for real GPUs with nvcc, or as C++ on the CPU for tests (emulation/), or not at all.
 
 set(cuda_mode ${PERCEPTION_KERNELS_CUDA})
+# A Jetson has the compiler, but not in PATH.
+if(NOT cuda_mode STREQUAL "OFF" AND NOT DEFINED CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
+  find_program(nvcc nvcc HINTS /usr/local/cuda/bin)
+  if(nvcc)
+    set(CMAKE_CUDA_COMPILER ${nvcc})
+  endif()
+endif()
 if(cuda_mode STREQUAL "AUTO")
   include(CheckLanguage)
   check_language(CUDA)
