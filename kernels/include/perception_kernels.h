@@ -4,6 +4,7 @@
 
 #include "perception_kernels/bev_pool.h"
 #include "perception_kernels/common.h"
+#include "perception_kernels/boxes.h"
 #include "perception_kernels/coordinates.h"
 #include "perception_kernels/kernel_map.h"
 #include "perception_kernels/points.h"

@@ -47,7 +47,13 @@ ROS_PACKAGES = {
 }
 ROS_PARTS = {"ros", "nodes", "bringup"}
 TORCH_PARTS = {"nn", "models", "training"}
-TORCH_FILES = {"ops/reference.py", "ops/autograd.py", "ops/reference_bev.py", "ops/autograd_bev.py"}
+TORCH_FILES = {
+    "ops/autograd.py",
+    "ops/autograd_bev.py",
+    "ops/reference.py",
+    "ops/reference_bev.py",
+    "ops/reference_boxes.py",
+}
 
 
 def imported_modules(source: str) -> set[str]:

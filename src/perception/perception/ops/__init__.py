@@ -14,6 +14,7 @@ from perception.ops.bev_pool import (
     lift_pool_gradient,
 )
 from perception.ops.binding import default_threads, instruction_set
+from perception.ops.boxes import ClassSuppression, box_iou, box_iou_aligned, circle_nms, rotated_nms
 from perception.ops.convolution import inverse_convolution, sparse_convolution, weight_gradient
 from perception.ops.coordinates import CoordinateHash, Downsampling, Voxels, downsample, quantize, unique, voxelize
 from perception.ops.depth_images import depth_images
@@ -29,12 +30,16 @@ from perception.ops.points import (
 __all__ = [
     "BevGrid",
     "BevPlan",
+    "ClassSuppression",
     "CoordinateHash",
     "Downsampling",
     "Voxels",
     "bev_plan",
     "bev_pool",
     "bev_pool_gradient",
+    "box_iou",
+    "box_iou_aligned",
+    "circle_nms",
     "default_threads",
     "depth_images",
     "devoxelize",
@@ -45,6 +50,7 @@ __all__ = [
     "lift_pool",
     "lift_pool_gradient",
     "quantize",
+    "rotated_nms",
     "scatter_mean",
     "scatter_mean_gradient",
     "sparse_convolution",
