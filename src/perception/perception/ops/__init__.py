@@ -18,6 +18,15 @@ from perception.ops.boxes import ClassSuppression, box_iou, box_iou_aligned, cir
 from perception.ops.convolution import inverse_convolution, sparse_convolution, weight_gradient
 from perception.ops.coordinates import CoordinateHash, Downsampling, Voxels, downsample, quantize, unique, voxelize
 from perception.ops.depth_images import depth_images
+from perception.ops.detections import (
+    BoxCoding,
+    BoxMaps,
+    Peaks,
+    decode_boxes,
+    decode_boxes_within,
+    heatmap_peaks,
+    query_scores,
+)
 from perception.ops.kernel_maps import strided_table, submanifold_table, transpose_table
 from perception.ops.points import (
     devoxelize,
@@ -30,9 +39,12 @@ from perception.ops.points import (
 __all__ = [
     "BevGrid",
     "BevPlan",
+    "BoxCoding",
+    "BoxMaps",
     "ClassSuppression",
     "CoordinateHash",
     "Downsampling",
+    "Peaks",
     "Voxels",
     "bev_plan",
     "bev_pool",
@@ -40,16 +52,20 @@ __all__ = [
     "box_iou",
     "box_iou_aligned",
     "circle_nms",
+    "decode_boxes",
+    "decode_boxes_within",
     "default_threads",
     "depth_images",
     "devoxelize",
     "devoxelize_gradient",
     "downsample",
+    "heatmap_peaks",
     "instruction_set",
     "inverse_convolution",
     "lift_pool",
     "lift_pool_gradient",
     "quantize",
+    "query_scores",
     "rotated_nms",
     "scatter_mean",
     "scatter_mean_gradient",
