@@ -1,15 +1,18 @@
-#include "common/call.hpp"
+#include "common/dtype.hpp"
+#include "common/gpu.hpp"
 #include "common/grouping.hpp"
 #include "common/row_loops.hpp"
+#include "scatter/cuda.hpp"
 
 namespace pk {
 namespace {
 
 constexpr int64_t kSmallestShare = 4096;
 
-void average(const float* features, int64_t channels, const Groups& groups, int64_t n_voxels, float* means,
+template <typename Stored>
+void average(const Stored* features, int64_t channels, const Groups& groups, int64_t n_voxels, Stored* means,
              int32_t* counts, int threads) {
-  const auto kernel = row_loops().weighted_rows;
+  const auto kernel = weighted_rows_of<Stored>();
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 256)
   for (int64_t voxel = 0; voxel < n_voxels; ++voxel) {
     const int64_t begin = groups.begins[static_cast<size_t>(voxel)];
@@ -41,16 +44,22 @@ void require_sizes(int64_t n, int64_t n_voxels, int32_t channels) {
 
 extern "C" {
 
-pk_status pk_scatter_mean(const pk_execution* where, const float* features, int64_t n, int32_t channels,
-                          const int32_t* index, int64_t n_voxels, float* means, int32_t* counts) {
+pk_status pk_scatter_mean(const pk_execution* where, const void* features, int32_t dtype, int64_t n, int32_t channels,
+                          const int32_t* index, int64_t n_voxels, void* means, int32_t* counts) {
   return pk::guarded("scatter mean", [&] {
-    const int threads = pk::cpu_threads(where);
     pk::require_sizes(n, n_voxels, channels);
     pk::require_array(features, n, "features");
     pk::require_array(index, n, "index");
     pk::require_array(means, n_voxels, "means");
-    pk::average(features, channels, pk::group_entries(index, n, n_voxels), n_voxels, means, counts,
-                pk::useful_threads(threads, n, pk::kSmallestShare));
+    pk::with_stored(dtype, [&](auto stored) {
+      using Stored = decltype(stored);
+      const auto* from = static_cast<const Stored*>(features);
+      auto* to = static_cast<Stored*>(means);
+      if (const pk::Gpu gpu = pk::gpu_of(where))
+        return PK_CUDA(pk::cuda::scatter_mean(gpu, from, n, channels, index, n_voxels, to, counts));
+      const int threads = pk::useful_threads(pk::cpu_threads(where), n, pk::kSmallestShare);
+      pk::average(from, channels, pk::group_entries(index, n, n_voxels), n_voxels, to, counts, threads);
+    });
   });
 }
 
@@ -58,16 +67,18 @@ pk_status pk_scatter_mean_gradient(const pk_execution* where, const float* means
                                    int32_t channels, const int32_t* index, const int32_t* counts, int64_t n,
                                    float* features_gradient) {
   return pk::guarded("scatter mean gradient", [&] {
-    const int threads = pk::cpu_threads(where);
     pk::require_sizes(n, n_voxels, channels);
     pk::require_array(means_gradient, n_voxels, "means_gradient");
     pk::require_array(counts, n_voxels, "counts");
     pk::require_array(index, n, "index");
     pk::require_array(features_gradient, n, "features_gradient");
+    if (const pk::Gpu gpu = pk::gpu_of(where))
+      return PK_CUDA(pk::cuda::scatter_mean_gradient(gpu, means_gradient, n_voxels, channels, index, counts, n,
+                                                     features_gradient));
     for (int64_t i = 0; i < n; ++i)
       pk::require(index[i] >= -1 && index[i] < n_voxels, "an index names a voxel that does not exist");
     pk::spread(means_gradient, channels, index, counts, n, features_gradient,
-               pk::useful_threads(threads, n, pk::kSmallestShare));
+               pk::useful_threads(pk::cpu_threads(where), n, pk::kSmallestShare));
   });
 }
 }

@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike
 CPU = -1
 #: A NumPy array, or an array on a GPU with at least `shape` and `__cuda_array_interface__`.
 Array: TypeAlias = Any
+_DTYPE_CODES = {np.dtype(np.float32): 0, np.dtype(np.float16): 1}  # pk_dtype
 # Outputs start as rubbish where this is set, so that tests notice a cell that a kernel never writes.
 _POISON = os.environ.get("PERCEPTION_KERNELS_POISON") == "1"
 
@@ -68,6 +69,14 @@ def view(value: Any, name: str) -> Array:
 def dtype_of(value: Any, name: str) -> np.dtype[Any]:
     """Tell the type of an array's elements, for operations that accept several."""
     return _layout(view(value, name))[0]
+
+
+def as_features(value: Any, name: str) -> tuple[Array, np.dtype[Any], int]:
+    """Check features [N, C] that may be stored as float32 or float16, and tell their type and its code (pk_dtype)."""
+    dtype = dtype_of(value, name)
+    if dtype not in _DTYPE_CODES:
+        raise ValueError(f"{name} must be float32 or float16, found {dtype.name}")
+    return as_array(value, dtype, (None, None), name), dtype, _DTYPE_CODES[dtype]
 
 
 def check_shape(array: Array, shape: tuple[int | None, ...], name: str) -> None:

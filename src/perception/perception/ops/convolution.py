@@ -1,8 +1,6 @@
 """Sparse convolution on features [N, C] with weights [K, C_in, C_out], natively.
 
-Features, weights, residuals and results are all float32 or all float16; sums are float32 and rounded once. On the CPU
-a call needs little beside its arrays: the weights once more as float32 and about 1 MiB a thread (the weight gradient:
-another 8 MiB), whatever the number of rows.
+Features, weights, residuals and results are all float32 or all float16; sums are float32 and rounded once.
 """
 
 from __future__ import annotations
@@ -14,12 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.ops import binding
-from perception.ops.arrays import address, as_array, common_place, dtype_of, empty
+from perception.ops.arrays import address, as_array, as_features, common_place, empty
 
 Float32Array = NDArray[np.float32]
 FeatureArray = NDArray[np.float32] | NDArray[np.float16]
-
-_DTYPES = {np.dtype(np.float32): 0, np.dtype(np.float16): 1}  # pk_dtype
 
 binding.declare(
     pk_sparse_convolution="pp",
@@ -91,7 +87,7 @@ def weight_gradient(features: Any, output_gradient: Any, table: Any, threads: in
         table: int32 [N_out, K] of the forward call.
         threads: CPU threads, all by default; the result does not depend on it.
     """
-    features, dtype, code = _stored(features)
+    features, dtype, code = as_features(features, "features")
     table = as_array(table, np.int32, (None, None), "table")
     output_gradient = as_array(output_gradient, dtype, (len(table), None), "output_gradient")
     volume, inputs, outputs = table.shape[1], features.shape[1], output_gradient.shape[1]
@@ -110,7 +106,7 @@ class _Layer:
     def __init__(
         self, features: Any, weight: Any, bias: Any, residual: Any, relu: bool, transposed: bool, rows: int
     ) -> None:
-        features, dtype, code = _stored(features)
+        features, dtype, code = as_features(features, "features")
         inputs = features.shape[1]
         shape = (None, None, inputs) if transposed else (None, inputs, None)
         weight = as_array(weight, dtype, shape, "weight")
@@ -127,11 +123,3 @@ class _Layer:
     def check_volume(self, columns: int) -> None:
         if self.volume != columns:
             raise ValueError(f"the table has {columns} columns, but there are {self.volume} weights")
-
-
-def _stored(features: Any) -> tuple[Any, np.dtype[Any], int]:
-    """Check the features of a call, and tell their type and its code (pk_dtype)."""
-    dtype = dtype_of(features, "features")
-    if dtype not in _DTYPES:
-        raise ValueError(f"features must be float32 or float16, found {dtype.name}")
-    return as_array(features, dtype, (None, None), "features"), dtype, _DTYPES[dtype]

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from perception.ops import binding
-from perception.ops.arrays import as_array, empty
-from perception.ops.convolution import Float32Array
+from perception.ops.arrays import as_array, as_features, empty
+from perception.ops.convolution import FeatureArray, Float32Array
 from perception.ops.coordinates import CoordinateHash, Int32Array
 
 binding.declare(
     pk_trilinear_table="plippp",
-    pk_devoxelize="plipplp",
+    pk_devoxelize="pilipplp",
     pk_devoxelize_gradient="plipplp",
-    pk_scatter_mean="pliplpp",
+    pk_scatter_mean="piliplpp",
     pk_scatter_mean_gradient="plipplp",
 )
 
@@ -44,14 +44,24 @@ def trilinear_table(
     return indices, weights
 
 
-def devoxelize(features: Any, indices: Any, weights: Any, threads: int | None = None) -> Float32Array:
-    """Interpolate voxel features float32 [N, C] at points: [P, C], with the table of `trilinear_table`."""
-    features = as_array(features, np.float32, (None, None), "features")
+def devoxelize(features: Any, indices: Any, weights: Any, threads: int | None = None) -> FeatureArray:
+    """Interpolate voxel features at points.
+
+    Args:
+        features: float32 or float16 [N, C].
+        indices: int32 [P, 8] of `trilinear_table`.
+        weights: float32 [P, 8] of `trilinear_table`.
+        threads: CPU threads, all by default.
+
+    Returns:
+        [P, C] of the type of the features; sums are float32 and rounded once.
+    """
+    features, dtype, code = as_features(features, "features")
     indices, weights = _trilinear(indices, weights)
     count, channels = features.shape
-    output = empty(features, (len(indices), channels), np.float32)
+    output = empty(features, (len(indices), channels), dtype)
     table = (indices, weights, len(indices))
-    binding.call("pk_devoxelize", features, count, channels, *table, output, threads=threads)
+    binding.call("pk_devoxelize", features, code, count, channels, *table, output, threads=threads)
     return output
 
 
@@ -70,23 +80,24 @@ def devoxelize_gradient(
 
 def scatter_mean(
     features: Any, index: Any, voxel_count: int, threads: int | None = None
-) -> tuple[Float32Array, Int32Array]:
-    """Average the features float32 [P, C] of the points of each voxel.
+) -> tuple[FeatureArray, Int32Array]:
+    """Average the features of the points of each voxel.
 
     Args:
-        features: float32 [P, C].
+        features: float32 or float16 [P, C].
         index: int32 [P], the voxel of each point; -1 leaves a point out.
         voxel_count: how many voxels there are.
         threads: CPU threads, all by default.
 
     Returns:
-        float32 [voxel_count, C] means (0 where a voxel has no point) and int32 [voxel_count] points in each.
+        [voxel_count, C] means of the type of the features (0 where a voxel has no point; sums are float32), and int32
+        [voxel_count] points in each.
     """
-    features = as_array(features, np.float32, (None, None), "features")
+    features, dtype, code = as_features(features, "features")
     index = as_array(index, np.int32, (len(features),), "index")
-    means = empty(features, (voxel_count, features.shape[1]), np.float32)
+    means = empty(features, (voxel_count, features.shape[1]), dtype)
     counts = empty(features, voxel_count, np.int32)
-    arguments = (features, *features.shape, index, voxel_count, means, counts)
+    arguments = (features, code, *features.shape, index, voxel_count, means, counts)
     binding.call("pk_scatter_mean", *arguments, threads=threads)
     return means, counts
 
