@@ -9,5 +9,6 @@
 #include "perception_kernels/kernel_map.h"
 #include "perception_kernels/points.h"
 #include "perception_kernels/sparse_conv.h"
+#include "perception_kernels/voxels.h"
 
 #endif /* PERCEPTION_KERNELS_H_ */

@@ -1,4 +1,4 @@
-/* Voxels as keys: hash, distinct voxels, coarser levels, points to voxels. Conventions: perception_kernels/common.h. */
+/* Voxels as keys: hash, distinct voxels, coarser levels. Conventions: perception_kernels/common.h. */
 #ifndef PERCEPTION_KERNELS_COORDINATES_H_
 #define PERCEPTION_KERNELS_COORDINATES_H_
 
@@ -34,17 +34,6 @@ PK_API pk_status pk_unique(const pk_execution* where, const int32_t* coords, int
  * row), offset [n] (4 dx + 2 dy + dz within the parent, d in {0, 1}). */
 PK_API pk_status pk_downsample(const pk_execution* where, const int32_t* coords, int64_t n, int32_t* coarse_coords,
                                int32_t* parent, uint8_t* offset, int64_t* count);
-
-/* xyz / voxel size, rounded half to even in float32: coords [n, 3]. Rows of points start with x, y, z as float32 and
- * lie point_stride bytes apart (any alignment). NaN or infinity is PK_INVALID_ARGUMENT. */
-PK_API pk_status pk_quantize(const pk_execution* where, const void* points, int64_t n, int64_t point_stride,
-                             const float voxel_size_m[3], int32_t* coords);
-
-/* Quantize one cloud, shift each axis to start at 0 where from_minimum is not 0, and keep distinct voxels as
- * pk_unique does. minimum [3] receives the smallest quantized x, y, z (0 for no points). */
-PK_API pk_status pk_voxelize(const pk_execution* where, const void* points, int64_t n, int64_t point_stride,
-                             const float voxel_size_m[3], int32_t from_minimum, int32_t batch, int32_t* coords,
-                             int32_t* first, int32_t* inverse, int32_t minimum[3], int64_t* count);
 
 #ifdef __cplusplus
 }

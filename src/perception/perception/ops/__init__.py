@@ -16,7 +16,7 @@ from perception.ops.bev_pool import (
 from perception.ops.binding import default_threads, instruction_set
 from perception.ops.boxes import ClassSuppression, box_iou, box_iou_aligned, circle_nms, rotated_nms
 from perception.ops.convolution import inverse_convolution, sparse_convolution, weight_gradient
-from perception.ops.coordinates import CoordinateHash, Downsampling, Voxels, downsample, quantize, unique, voxelize
+from perception.ops.coordinates import CoordinateHash, Downsampling, Voxels, downsample, unique
 from perception.ops.depth_images import depth_images
 from perception.ops.detections import (
     BoxCoding,
@@ -35,6 +35,7 @@ from perception.ops.points import (
     scatter_mean_gradient,
     trilinear_table,
 )
+from perception.ops.voxels import HardVoxels, VoxelGrid, grid_cells, quantize, voxelize, voxelize_hard
 
 __all__ = [
     "BevGrid",
@@ -44,7 +45,9 @@ __all__ = [
     "ClassSuppression",
     "CoordinateHash",
     "Downsampling",
+    "HardVoxels",
     "Peaks",
+    "VoxelGrid",
     "Voxels",
     "bev_plan",
     "bev_pool",
@@ -59,6 +62,7 @@ __all__ = [
     "devoxelize",
     "devoxelize_gradient",
     "downsample",
+    "grid_cells",
     "heatmap_peaks",
     "instruction_set",
     "inverse_convolution",
@@ -76,5 +80,6 @@ __all__ = [
     "trilinear_table",
     "unique",
     "voxelize",
+    "voxelize_hard",
     "weight_gradient",
 ]

@@ -1,4 +1,4 @@
-"""Voxels as int32 [N, 4] (batch, x, y, z): finding, rounding and halving them, natively."""
+"""Voxels as int32 [N, 4] (batch, x, y, z): finding and halving them, natively."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.ops import binding
-from perception.ops.arrays import Array, address, as_array, check_shape, empty, view
+from perception.ops.arrays import Array, address, as_array, empty
 
 Int32Array = NDArray[np.int32]
 
@@ -18,8 +18,6 @@ binding.declare(
     pk_hash_query="pplp",
     pk_unique="plpppp",
     pk_downsample="plpppp",
-    pk_quantize="pllpp",
-    pk_voxelize="pllpiippppp",
 )
 
 
@@ -76,43 +74,6 @@ class CoordinateHash:
         return rows
 
 
-def quantize(points: Any, voxel_size_m: float, threads: int | None = None) -> Int32Array:
-    """Round xyz / voxel size half to even, in float32: int32 [N, 3] from float32 [N, 3+] whose rows may lie apart.
-
-    Raises:
-        ValueError: a point is NaN, infinite or too far away, or the voxel size is not positive.
-    """
-    points = _points(points)
-    coords = empty(points, (len(points), 3), np.int32)
-    arguments = (points, len(points), _row_stride(points), _three(voxel_size_m), coords)
-    binding.call("pk_quantize", *arguments, threads=threads)
-    return coords
-
-
-def voxelize(
-    points: Any, voxel_size_m: float, *, from_minimum: bool = True, batch: int = 0, threads: int | None = None
-) -> Voxels:
-    """Quantize one cloud, shift each axis to start at 0 if `from_minimum`, and keep the distinct voxels.
-
-    Args:
-        points: float32 [N, 3+], xyz in metres first; rows may lie apart (a view of a message's buffer).
-        voxel_size_m: edge of a voxel.
-        from_minimum: whether the smallest coordinate of each axis becomes 0, as SPVNAS was trained.
-        batch: the batch number of every voxel.
-        threads: CPU threads, all by default.
-
-    Raises:
-        ValueError: as `quantize`, or a voxel lies out of range.
-    """
-    points = _points(points)
-    coords, first, inverse = _voxel_arrays(points)
-    minimum, count = (ctypes.c_int32 * 3)(), ctypes.c_int64()
-    arguments = (points, len(points), _row_stride(points), _three(voxel_size_m), int(from_minimum), batch)
-    outputs = (coords, first, inverse, minimum, ctypes.byref(count))
-    binding.call("pk_voxelize", *arguments, *outputs, threads=threads)
-    return Voxels(coords[: count.value], first[: count.value], inverse)
-
-
 def unique(coords: Any, threads: int | None = None) -> Voxels:
     """Find the distinct rows of int32 [N, 4], in order of first occurrence."""
     coords = as_array(coords, np.int32, (None, 4), "coords")
@@ -136,27 +97,3 @@ def downsample(coords: Any, threads: int | None = None) -> Downsampling:
 def _voxel_arrays(like: Array) -> tuple[Int32Array, Int32Array, Int32Array]:
     rows = len(like)
     return empty(like, (rows, 4), np.int32), empty(like, rows, np.int32), empty(like, rows, np.int32)
-
-
-def _three(value: float) -> ctypes.Array[ctypes.c_float]:
-    return (ctypes.c_float * 3)(value, value, value)
-
-
-def _points(points: Any) -> Array:
-    """Points whose rows may lie apart: float32 [N, 3+] with x, y, z side by side."""
-    points = view(points, "points")
-    if not isinstance(points, np.ndarray):
-        return as_array(points, np.float32, (None, None), "points")
-    if points.dtype != np.float32:
-        raise ValueError(f"points must be float32, found {points.dtype.name}")
-    check_shape(points, (None, None), "points")
-    if points.shape[1] < 3:
-        raise ValueError(f"points must have at least the columns x, y, z, found {points.shape[1]} columns")
-    if len(points) and (points.strides[1] != 4 or (len(points) > 1 and points.strides[0] < 12)):
-        raise ValueError("points must hold x, y, z side by side in every row; pass a contiguous copy")
-    return points
-
-
-def _row_stride(points: Array) -> int:
-    """Bytes from a row to the next."""
-    return max(points.strides[0], 12) if isinstance(points, np.ndarray) else 4 * points.shape[1]

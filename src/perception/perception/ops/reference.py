@@ -7,6 +7,7 @@ that weight K of an output row multiplies, -1 where there is none. Weight order 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -41,11 +42,11 @@ class Downsampling(NamedTuple):
     offset: Tensor
 
 
-def quantize(points: Tensor, voxel_size_m: float) -> Tensor:
-    """Round xyz / voxel size half to even, in float32: int32 [N, 3] from float32 [N, 3+]."""
+def quantize(points: Tensor, voxel_size_m: float | Sequence[float]) -> Tensor:
+    """Round xyz / voxel size (one, or one per axis) half to even, in float32: int32 [N, 3] from float32 [N, 3+]."""
     if not torch.isfinite(points[:, :3]).all():
         raise ValueError("points hold NaN or infinite coordinates; remove them first")
-    return torch.round(points[:, :3] / voxel_size_m).to(torch.int32)
+    return torch.round(points[:, :3] / torch.tensor(voxel_size_m, dtype=points.dtype)).to(torch.int32)
 
 
 def unique(coords: Tensor) -> Voxels:
@@ -60,7 +61,9 @@ def unique(coords: Tensor) -> Voxels:
     return Voxels(ordered[order], first[order].int(), rank[inverse].int())
 
 
-def voxelize(points: Tensor, voxel_size_m: float, *, from_minimum: bool = True, batch: int = 0) -> Voxels:
+def voxelize(
+    points: Tensor, voxel_size_m: float | Sequence[float], *, from_minimum: bool = True, batch: int = 0
+) -> Voxels:
     """Quantize one cloud, shift each axis to start at 0 if `from_minimum`, and keep the distinct voxels."""
     xyz = quantize(points, voxel_size_m)
     if from_minimum and len(xyz):
