@@ -6,7 +6,7 @@ PYTHON := $(VENV)/bin/python
 SOURCES := src tests launch benchmarks scripts
 KERNEL_SOURCES = $(shell find kernels -name '*.cpp' -o -name '*.h' -o -name '*.hpp' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: help setup demo test test-cuda cuda-check gpu-check lint format bench lock clean distclean
+.PHONY: help setup demo test test-cuda fuzz cuda-check gpu-check lint format bench lock clean distclean
 
 help: ## what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,7 +21,10 @@ test: setup ## all tests
 	@$(PYTHON) -m pytest $(TESTS)
 
 test-cuda: setup ## kernel tests with the CUDA sources run on the CPU, under sanitizers
-	@$(PYTHON) scripts/test_emulated.py $(TESTS)
+	@$(PYTHON) scripts/sanitized.py -m pytest --device emulated $(or $(TESTS),tests/ops tests/kernels)
+
+fuzz: setup ## random calls of every operation for SECONDS=60, under sanitizers
+	@$(PYTHON) scripts/sanitized.py -m tests.kernels.fuzz --seconds $(or $(SECONDS),60)
 
 cuda-check: setup ## compile the CUDA sources for every GPU generation (needs nvcc 13 and clang-19)
 	@$(PYTHON) scripts/check_cuda.py

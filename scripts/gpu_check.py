@@ -76,7 +76,7 @@ def run_tests() -> Result:
     status, output = run([sys.executable, "-m", "pytest", "tests/ops", "tests/kernels", *options], LIMITS_S["tests"])
     result: Result = {"passed": status == 0, "finished": status != -1, "output": output[-6000:]}
     if report.is_file():
-        suite = ElementTree.parse(report).getroot().find("testsuite")  # noqa: S314: written a moment ago by pytest
+        suite = ElementTree.parse(report).getroot().find("testsuite")  # noqa: S314 - pytest wrote it a moment ago
         assert suite is not None
         result |= {name: int(suite.get(name, 0)) for name in ("tests", "failures", "errors", "skipped")}
         result["failed"] = [

@@ -93,7 +93,7 @@ int64_t sums_of_weight(const Gradient& call, const std::vector<Panel>& panels) {
 void sum_weights(const Gradient& call, const Pairs& pairs, const std::vector<Panel>& panels, int64_t begin, int64_t end,
                  Scratch& scratch) {
   const int64_t size = sums_of_weight(call, panels);
-  const int64_t tiles = static_cast<int64_t>(pairs.begins.size()) / call.volume;
+  const int64_t tiles = (static_cast<int64_t>(pairs.begins.size()) - 1) / call.volume;
   std::fill(scratch.sums.begin(), scratch.sums.end(), 0.0F);
   for (int64_t t = 0; t < tiles; ++t)
     for (int64_t k = begin; k < end; ++k)

@@ -1,7 +1,9 @@
-"""Run the kernel tests with their CUDA sources on the CPU, under AddressSanitizer and UndefinedBehaviorSanitizer.
+"""Run Python with kernels under AddressSanitizer and UndefinedBehaviorSanitizer, CUDA sources emulated on the CPU.
 
-Run through `make test-cuda`; arguments go to pytest. Builds kernels/ in the mode EMULATED into build/emulated, then
-starts the tests of tests/ops with `--device emulated` in an interpreter that has the sanitizers preloaded.
+    python scripts/sanitized.py -m pytest --device emulated tests/ops      (make test-cuda)
+    python scripts/sanitized.py -m tests.kernels.fuzz --seconds 60         (make fuzz)
+
+Builds kernels/ in the mode EMULATED into build/emulated, then starts an interpreter with the sanitizers preloaded.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ def build(folder: Path = BUILD) -> Path:
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             print("\n".join((done.stdout + done.stderr).splitlines()[-40:]), file=sys.stderr)
-            sys.exit("test-cuda: the emulated kernels do not build")
+            sys.exit("sanitized: the emulated kernels do not build")
     return folder / "libperception_kernels.so"
 
 
@@ -57,10 +59,9 @@ def environment(library: Path) -> dict[str, str]:
 
 
 def main() -> None:
-    """Build, then run pytest."""
-    arguments = ["-m", "pytest", "--device", "emulated", "tests/ops", "tests/kernels", *sys.argv[1:]]
+    """Build, then run Python with the arguments."""
     os.chdir(TOP)
-    done = subprocess.run([sys.executable, *arguments], env=environment(build()))
+    done = subprocess.run([sys.executable, *sys.argv[1:]], env=environment(build()))
     sys.exit(done.returncode)
 
 
