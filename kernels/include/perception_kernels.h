@@ -6,6 +6,7 @@
 #include "perception_kernels/common.h"
 #include "perception_kernels/boxes.h"
 #include "perception_kernels/coordinates.h"
+#include "perception_kernels/image.h"
 #include "perception_kernels/kernel_map.h"
 #include "perception_kernels/points.h"
 #include "perception_kernels/sparse_conv.h"

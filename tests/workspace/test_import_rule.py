@@ -48,6 +48,7 @@ ROS_PACKAGES = {
 ROS_PARTS = {"ros", "nodes", "bringup"}
 TORCH_PARTS = {"nn", "models", "training"}
 TORCH_FILES = {
+    "ops/reference_images.py",
     "ops/autograd.py",
     "ops/autograd_bev.py",
     "ops/reference.py",

@@ -27,6 +27,7 @@ from perception.ops.detections import (
     heatmap_peaks,
     query_scores,
 )
+from perception.ops.images import ResizeTables, resize_normalize, resize_tables
 from perception.ops.kernel_maps import strided_table, submanifold_table, transpose_table
 from perception.ops.points import (
     devoxelize,
@@ -47,6 +48,7 @@ __all__ = [
     "Downsampling",
     "HardVoxels",
     "Peaks",
+    "ResizeTables",
     "VoxelGrid",
     "Voxels",
     "bev_plan",
@@ -70,6 +72,8 @@ __all__ = [
     "lift_pool_gradient",
     "quantize",
     "query_scores",
+    "resize_normalize",
+    "resize_tables",
     "rotated_nms",
     "scatter_mean",
     "scatter_mean_gradient",
