@@ -1,4 +1,4 @@
-// Decode and resize along x four source rows at a time, then resize along y and scale each output row.
+// Decode and resize along x a few source rows at a time, then resize along y and scale each output row.
 #include <omp.h>
 
 #include <algorithm>
@@ -17,20 +17,21 @@ namespace {
 constexpr int64_t kSmallestShareOfPixels = 1 << 14;
 
 // Words of an intermediate row: what the loops read of it in whole blocks.
-int64_t padded(int64_t width) { return (width + kPixelBlock - 1) / kPixelBlock * kPixelBlock; }
+int64_t padded(int64_t width) { return (width + kMostLanes - 1) / kMostLanes * kMostLanes; }
 
 // Undefined at first, unlike a vector: all that is read was written before.
 using Words = std::unique_ptr<uint32_t[]>;
 Words words(int64_t count) { return Words(new uint32_t[static_cast<size_t>(count)]); }
 
-// Resize up to four rows along x, from row `first` of the call's on.
+// Resize as many rows as there are lanes along x, from row `first` of the call's on.
 void resize_group(const pk_image_call& call, int32_t first, int32_t begin, int32_t end, uint32_t* pixels,
                   uint32_t* intermediate) {
   const int64_t stride = padded(call.columns.size);
   ColumnSums sums{pixels, call.columns.begins, call.columns.weights, call.columns.size, call.columns.taps, {}};
-  for (int32_t r = 0; r < kRowGroup; ++r) {
+  const int lanes = image_loops().lanes;
+  for (int r = 0; r < lanes; ++r) {
     const int32_t row = std::min(first + r, call.row_count - 1);  // the last group repeats the last row
-    decode_row(call, call.first_row + row, begin, end, pixels + r, kRowGroup);
+    decode_row(call, call.first_row + row, begin, end, pixels + r, lanes);
     sums.targets[r] = intermediate + row * stride;
     std::fill(sums.targets[r] + call.columns.size, sums.targets[r] + stride, 0U);
   }
@@ -42,10 +43,11 @@ void resize_columns(const pk_image_call& call, int threads, uint32_t* intermedia
   const auto [lowest, highest] = std::minmax_element(call.columns.begins, call.columns.begins + call.columns.size);
   const int32_t begin = *lowest;
   const int32_t end = *highest + call.columns.taps;
-  const int64_t group_words = int64_t{call.width} * kRowGroup;
+  const int lanes = image_loops().lanes;
+  const int64_t group_words = int64_t{call.width} * lanes;
   const Words pixels = words(threads * group_words);
 #pragma omp parallel for num_threads(threads) schedule(static)
-  for (int32_t first = 0; first < call.row_count; first += kRowGroup)
+  for (int32_t first = 0; first < call.row_count; first += lanes)
     resize_group(call, first, begin, end, pixels.get() + omp_get_thread_num() * group_words, intermediate);
 }
 

@@ -8,21 +8,20 @@
 
 namespace pk {
 
-constexpr int kRowGroup = 4;     // source rows that are resized along x together
-constexpr int kPixelBlock = 4;   // pixels of a row that are resized along y together
+constexpr int kMostLanes = 16;   // pixels that are summed at once, at most; every machine's number divides it
 constexpr int kWeightBits = 22;  // after the binary point
 
-// Four rows along x. pixels: word x * kRowGroup + row; targets: the output row of each.
+// As many rows as there are lanes along x. pixels: word x * lanes + row; targets: the output row of each.
 struct ColumnSums {
   const uint32_t* pixels;
   const int32_t* begins;
   const int32_t* weights;
   int32_t size;
   int32_t taps;
-  uint32_t* targets[kRowGroup];
+  uint32_t* targets[kMostLanes];
 };
 
-// One output row from rows that lie `width` words apart, a multiple of kPixelBlock.
+// One output row from rows that lie `width` words apart, a multiple of kMostLanes.
 struct RowSums {
   const uint32_t* first;
   const int32_t* weights;
@@ -43,6 +42,7 @@ struct ChannelScaling {
 };
 
 struct ImageLoops {
+  int lanes;
   void (*column_sums)(const ColumnSums&);
   void (*row_sums)(const RowSums&);
   void (*scale_channel)(const ChannelScaling&);
