@@ -30,14 +30,37 @@ struct PanelProduct {
   float* sums;          // rows of the panel's width
 };
 
-// sums [c_in, panel width] += sum over i of features[input_rows[i]]^T gradient[i].
+// sums [channels, panel width] += sum over i of features[i]^T gradient[i].
 struct PanelOuterProduct {
-  const float* features;
-  int64_t c_in;
-  const int32_t* input_rows;
-  int64_t count;
+  const float* features;  // [count, channels]
   const float* gradient;  // [count, panel width]
+  int64_t count;
+  int64_t channels;
   float* sums;
+};
+
+// output = relu(sums + bias + residual) for the channels of one panel; bias and residual may be null.
+struct PanelResult {
+  const float* sums;  // [rows, panel width]
+  int64_t rows;
+  int64_t width;
+  int64_t used;          // channels that exist
+  const float* bias;     // at the panel's first channel, like what follows
+  const void* residual;  // of the type of the output
+  void* output;
+  int64_t stride;  // channels between rows of output and residual
+  bool relu;
+};
+
+// floats[i] = from[rows[i]] for some channels of each row, padded with zeros up to `width`; null rows mean 0, 1, 2, ...
+struct GatheredRows {
+  const void* from;  // at the first channel of row 0, stored as float32 or float16
+  int64_t stride;    // channels between rows
+  const int32_t* rows;
+  int64_t count;
+  int64_t channels;
+  int64_t width;  // at least channels
+  float* floats;  // [count, width]
 };
 
 struct ConvolutionLoops {
@@ -45,6 +68,8 @@ struct ConvolutionLoops {
   bool (*collect)(const TilePairs&);        // false where an input row does not exist
   void (*product[3])(const PanelProduct&);  // by panel width: 8, 16, 32
   void (*outer_product[3])(const PanelOuterProduct&);
+  void (*finish[2])(const PanelResult&);  // by pk_dtype
+  void (*gather[2])(const GatheredRows&);
 };
 
 constexpr int panel_index(int width) { return width == 8 ? 0 : width == 16 ? 1 : 2; }

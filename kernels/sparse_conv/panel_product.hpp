@@ -1,5 +1,5 @@
-// The two inner products of sparse convolution. A block of rows keeps its sums in registers, reads its features in
-// place (nothing is gathered into a buffer), and shares every load of the weights.
+// The two inner products of sparse convolution. Forward, a block of rows keeps its sums in registers, reads its
+// features in place (float32 is never gathered into a buffer), and shares every load of the weights.
 #pragma once
 
 #include "common/vectors.hpp"
@@ -54,14 +54,11 @@ template <int kFloats, int kVectors, int kRows>
 inline void outer_block(const PanelOuterProduct& call, int64_t channel) {
   constexpr int kWidth = kFloats * kVectors;
   float* out = call.sums + channel * kWidth;
-  Vector<kFloats> sums[kRows][kVectors];
-#pragma GCC unroll 16
-  for (int r = 0; r < kRows; ++r)
-#pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) sums[r][v] = load<kFloats>(out + r * kWidth + v * kFloats);
+  // From zero, and added to the sums at the end: shorter sums of 128 pairs or fewer lose fewer bits than one long one.
+  Vector<kFloats> sums[kRows][kVectors] = {};
   const float* gradient = call.gradient;
-  for (int64_t i = 0; i < call.count; ++i, gradient += kWidth) {
-    const float* features = call.features + call.input_rows[i] * call.c_in + channel;
+  const float* features = call.features + channel;
+  for (int64_t i = 0; i < call.count; ++i, gradient += kWidth, features += call.channels) {
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 4
@@ -70,13 +67,16 @@ inline void outer_block(const PanelOuterProduct& call, int64_t channel) {
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) store<kFloats>(out + r * kWidth + v * kFloats, sums[r][v]);
+    for (int v = 0; v < kVectors; ++v) {
+      float* sum = out + r * kWidth + v * kFloats;
+      store<kFloats>(sum, load<kFloats>(sum) + sums[r][v]);
+    }
 }
 
 template <int kFloats, int kVectors, int kRows>
 inline void outer_rest(const PanelOuterProduct& call, int64_t channel) {
   if constexpr (kRows > 0) {
-    if (call.c_in - channel == kRows)
+    if (call.channels - channel == kRows)
       outer_block<kFloats, kVectors, kRows>(call, channel);
     else
       outer_rest<kFloats, kVectors, kRows - 1>(call, channel);
@@ -86,7 +86,7 @@ inline void outer_rest(const PanelOuterProduct& call, int64_t channel) {
 template <int kFloats, int kVectors, int kRows>
 void outer_product(const PanelOuterProduct& call) {
   int64_t channel = 0;
-  for (; channel + kRows <= call.c_in; channel += kRows) outer_block<kFloats, kVectors, kRows>(call, channel);
+  for (; channel + kRows <= call.channels; channel += kRows) outer_block<kFloats, kVectors, kRows>(call, channel);
   outer_rest<kFloats, kVectors, kRows - 1>(call, channel);
 }
 

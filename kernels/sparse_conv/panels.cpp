@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "common/threads.hpp"
+#include "sparse_conv/inner_loops.hpp"
+
 namespace pk {
 namespace {
 
@@ -9,12 +12,6 @@ namespace {
 int next_width(int64_t rest, int widest) {
   const int width = rest > 24 ? 32 : rest > 8 ? 16 : 8;
   return std::min(width, widest);
-}
-
-void pack_panel(const float* weight, int64_t c_in, int64_t c_out, bool transposed, const Panel& panel, float* out) {
-  for (int64_t c = 0; c < c_in; ++c, out += panel.width)
-    for (int64_t d = 0; d < panel.used; ++d)
-      out[d] = transposed ? weight[(panel.begin + d) * c_in + c] : weight[c * c_out + panel.begin + d];
 }
 
 }  // namespace
@@ -29,20 +26,57 @@ std::vector<Panel> cut_panels(int64_t c_out, int widest) {
   return panels;
 }
 
-PackedWeights::PackedWeights(const float* weight, int64_t volume, int64_t c_in, int64_t c_out, bool transposed,
-                             const std::vector<Panel>& panels, int threads) {
+PackedWeights::PackedWeights(const pk_convolution& layer, const std::vector<Panel>& panels, int threads) {
   int64_t size = 0;
   for (const Panel& panel : panels) {
     begins_.push_back(size);
-    steps_.push_back(c_in * panel.width);
-    size += volume * c_in * panel.width;
+    steps_.push_back(int64_t{layer.c_in} * panel.width);
+    size += layer.kernel_volume * steps_.back();
   }
-  data_.resize(static_cast<size_t>(size));
+  data_.reset(new float[static_cast<size_t>(size)]);  // every cell is written below, first by the thread that packs it
+  const size_t row = static_cast<size_t>(std::max(layer.c_in, layer.c_out));
+  std::vector<float> room(static_cast<size_t>(threads) * row);
 #pragma omp parallel for num_threads(threads) schedule(static)
-  for (int64_t k = 0; k < volume; ++k)
-    for (size_t p = 0; p < panels.size(); ++p)
-      pack_panel(weight + k * c_in * c_out, c_in, c_out, transposed, panels[p],
-                 data_.data() + begins_[p] + k * steps_[p]);
+  for (int64_t k = 0; k < layer.kernel_volume; ++k)
+    pack(layer, panels, k, room.data() + static_cast<size_t>(thread_index()) * row);
+}
+
+void PackedWeights::pack(const pk_convolution& layer, const std::vector<Panel>& panels, int64_t k, float* room) {
+  const int64_t rows = layer.transpose_weight != 0 ? layer.c_out : layer.c_in;
+  const int64_t columns = layer.transpose_weight != 0 ? layer.c_in : layer.c_out;
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t begin = (k * rows + r) * columns;
+    const float* row = static_cast<const float*>(layer.weight) + begin;
+    if (layer.dtype == PK_FLOAT16) {
+      convolution_loops().gather[PK_FLOAT16](
+          {static_cast<const uint16_t*>(layer.weight) + begin, columns, nullptr, 1, columns, columns, room});
+      row = room;
+    }
+    if (layer.transpose_weight != 0)
+      pack_column(panels, k, r, columns, row);
+    else
+      pack_row(panels, k, r, row);
+  }
+  if (layer.transpose_weight != 0)  // the padding of the last panel
+    for (int64_t d = layer.c_out; d < panels.back().begin + panels.back().width; ++d)
+      pack_column(panels, k, d, layer.c_in, nullptr);
+}
+
+void PackedWeights::pack_row(const std::vector<Panel>& panels, int64_t k, int64_t c, const float* row) {
+  for (size_t p = 0; p < panels.size(); ++p) {
+    float* out = data_.get() + begins_[p] + k * steps_[p] + c * panels[p].width;
+    std::copy_n(row + panels[p].begin, panels[p].used, out);
+    std::fill(out + panels[p].used, out + panels[p].width, 0.0F);
+  }
+}
+
+// Output channel `channel` of weight k for all input channels; zeros without a column.
+void PackedWeights::pack_column(const std::vector<Panel>& panels, int64_t k, int64_t channel, int64_t c_in,
+                                const float* column) {
+  size_t p = 0;
+  while (channel >= panels[p].begin + panels[p].width) ++p;
+  float* out = data_.get() + begins_[p] + k * steps_[p] + channel - panels[p].begin;
+  for (int64_t c = 0; c < c_in; ++c, out += panels[p].width) *out = column != nullptr ? column[c] : 0.0F;
 }
 
 }  // namespace pk

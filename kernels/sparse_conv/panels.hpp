@@ -3,7 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
+
+#include "perception_kernels.h"
 
 namespace pk {
 
@@ -16,16 +19,20 @@ struct Panel {
 // Cut c_out channels into panels no wider than widest, with little padding.
 std::vector<Panel> cut_panels(int64_t c_out, int widest);
 
-// Weights [volume, c_in, c_out] as [panel][volume][c_in][width]; `transposed`: they are stored [volume, c_out, c_in].
+// Weights [volume, c_in, c_out] of any dtype as floats [panel][volume][c_in][width]; `transposed`: they are stored
+// [volume, c_out, c_in].
 class PackedWeights {
  public:
-  PackedWeights(const float* weight, int64_t volume, int64_t c_in, int64_t c_out, bool transposed,
-                const std::vector<Panel>& panels, int threads);
+  PackedWeights(const pk_convolution& layer, const std::vector<Panel>& panels, int threads);
 
-  const float* at(std::size_t panel, int64_t k) const { return data_.data() + begins_[panel] + k * steps_[panel]; }
+  const float* at(std::size_t panel, int64_t k) const { return data_.get() + begins_[panel] + k * steps_[panel]; }
 
  private:
-  std::vector<float> data_;
+  void pack(const pk_convolution& layer, const std::vector<Panel>& panels, int64_t k, float* room);
+  void pack_row(const std::vector<Panel>& panels, int64_t k, int64_t c, const float* row);
+  void pack_column(const std::vector<Panel>& panels, int64_t k, int64_t channel, int64_t c_in, const float* column);
+
+  std::unique_ptr<float[]> data_;
   std::vector<int64_t> begins_, steps_;
 };
 

@@ -11,7 +11,7 @@ from perception import ops
 
 CHANNELS = [(1, 1), (3, 5), (8, 8), (16, 24), (33, 47), (70, 129)]
 # Relative to the largest result: the sets differ in the order of rounding only.
-TOLERANCE = 1e-5
+TOLERANCES = {"float32": 1e-5, "float16": 2.0**-10}
 
 SCRIPT = """
 import sys
@@ -23,8 +23,15 @@ for name in {key.split("/")[0] for key in calls}:
     features, weight, table = (calls[f"{name}/{kind}"] for kind in ("features", "weight", "table"))
     results[f"{name}/forward"] = forward = ops.sparse_convolution(features, table, weight, relu=True)
     results[f"{name}/gradient"] = ops.weight_gradient(features, forward, table)
+    halves = [array.astype(np.float16) for array in (features, weight, np.resize(features, forward.shape))]
+    results[f"{name}/half forward"] = ops.sparse_convolution(halves[0], table, halves[1])
+    results[f"{name}/half gradient"] = ops.weight_gradient(halves[0], halves[2], table)
     corners = np.linspace(-1, 1, table[:, :8].size, dtype=np.float32).reshape(-1, 8)
     results[f"{name}/devoxelized"] = ops.devoxelize(features, table[:, :8].copy(), corners)
+every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)[:, None]
+rows, ones = np.arange(1 << 16, dtype=np.int32)[:, None], np.ones((1, 1, 31), np.float16)
+others = np.random.default_rng(0).permutation(np.resize(every, (1 << 16, 31)))
+results["rounded"] = ops.sparse_convolution(every, rows, ones, None, others)
 np.savez(sys.argv[2], **results)
 """
 
@@ -54,6 +61,7 @@ def run(calls, folder, wanted):
 def test_every_set_gives_the_same_results(calls, tmp_path, wanted):
     best, other = run(calls, tmp_path, ""), run(calls, tmp_path, wanted)
     assert str(other.pop("instruction_set")) in {wanted, "baseline", "neon"}
+    np.testing.assert_array_equal(other.pop("rounded"), best.pop("rounded"))
     for name, values in other.items():
-        tolerance = TOLERANCE * max(1.0, np.abs(best[name]).max())
+        tolerance = TOLERANCES[values.dtype.name] * max(1.0, np.abs(best[name]).max())
         np.testing.assert_allclose(values, best[name], rtol=0, atol=tolerance, err_msg=name)

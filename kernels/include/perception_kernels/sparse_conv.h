@@ -43,7 +43,10 @@ typedef struct pk_convolution_gradient {
   int32_t dtype;
 } pk_convolution_gradient;
 
-/* Inputs by a table [n_out, kernel_volume]. Extra memory: the weights once more, and under 1 MiB a thread. */
+/* Inputs by a table [n_out, kernel_volume].
+ *
+ * Extra memory on the CPU, here and in the next function: the weights once more as float32, and a thread at most
+ * 1 MiB + 2 KiB x kernel_volume up to 4096 channels (c_in + c_out). It does not grow with rows or pairs. */
 PK_API pk_status pk_sparse_convolution(const pk_execution* where, const pk_convolution* layer, const int32_t* table);
 
 /* Each output row has one input, parent[i], and one weight, offset[i]: the transposed convolution of size 2, stride 2.
