@@ -2,9 +2,10 @@
 
     python scripts/gpu_check.py [--output FOLDER]        (make gpu-check)
 
-Needs nvcc, CMake, PyTorch with CUDA, NumPy, pytest and hypothesis; no network, no set-up of this project, no ROS 2. Ends
-within nine minutes: each step has a limit, and what a step leaves unfinished is in the result. Writes gpu_check.json and
-gpu_check.md into FOLDER (by default $OUT, else out/gpu_check); the exit status is 0 where everything passed.
+Needs nvcc, CMake, PyTorch with CUDA, NumPy, pytest and hypothesis; no network, no set-up of this project, no ROS 2.
+Ends within nine minutes: each step has a limit, and what a step leaves unfinished is in the result. Writes
+gpu_check.json and gpu_check.md into FOLDER (by default $OUT, else out/gpu_check); the exit status is 0 where everything
+passed.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python -m tests.kernels.fuzz [--seconds 60] [--seed 1] [--device emulated] [--only NAME]
 
-A call may refuse its arguments with a sentence. Anything else (a crash, another exception, a sanitizer's report) ends the
-program, after a line with the operation and the seed that repeats it.
+A call may refuse its arguments with a sentence. Anything else (a crash, another exception, a sanitizer's report) ends
+the program, after a line with the operation and the seed that repeats it.
 """
 
 from __future__ import annotations
