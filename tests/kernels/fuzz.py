@@ -49,10 +49,13 @@ def run_once(name: str, case: Callable[[Draw], object], seed: int, device: Devic
     return False
 
 
-def fuzz(seconds: float, first_seed: int, devices: list[Device], only: str | None = None) -> Counter[str]:
-    """Go round all cases and devices until the time is over; count runs and refusals."""
+def fuzz(
+    seconds: float, first_seed: int, devices: list[Device], only: str | None = None
+) -> tuple[Counter[str], Counter[str]]:
+    """Go round all cases and devices until the time is over; count runs and refusals of each case."""
     cases = {name: case for name, case in all_cases().items() if only in (None, name)}
-    counts: Counter[str] = Counter()
+    runs: Counter[str] = Counter()
+    refusals: Counter[str] = Counter()
     end_s = time.monotonic() + seconds
     seed = first_seed
     while time.monotonic() < end_s:
@@ -60,11 +63,11 @@ def fuzz(seconds: float, first_seed: int, devices: list[Device], only: str | Non
             for device in devices:
                 # What runs when a sanitizer ends the program.
                 print(f"\r{name} {device.kind} {seed}\033[K", end="", file=sys.stderr, flush=True)
-                counts["refused"] += run_once(name, case, seed, device)
-                counts[name] += 1
+                refusals[name] += run_once(name, case, seed, device)
+                runs[name] += 1
         seed += 1
     print("\r\033[K", end="", file=sys.stderr)
-    return counts
+    return runs, refusals
 
 
 def main() -> None:
@@ -76,10 +79,11 @@ def main() -> None:
     parser.add_argument("--only", help="one operation")
     arguments = parser.parse_args()
     devices = [Device(kind) for kind in arguments.device]
-    counts = fuzz(arguments.seconds, arguments.seed, devices, arguments.only)
-    refused = counts.pop("refused")
-    print(f"fuzz: {sum(counts.values())} calls of {len(counts)} operations on {', '.join(arguments.device)}, ", end="")
-    print(f"{refused} refused with a sentence, nothing else found")
+    runs, refusals = fuzz(arguments.seconds, arguments.seed, devices, arguments.only)
+    print(f"fuzz: {sum(runs.values())} calls of {len(runs)} operations on {', '.join(arguments.device)}, ", end="")
+    print(f"{sum(refusals.values())} refused with a sentence, nothing else found")
+    if useless := [name for name in runs if runs[name] > 50 and refusals[name] == runs[name]]:
+        sys.exit(f"fuzz: never accepted, so that nothing was tried: {', '.join(useless)}")
 
 
 if __name__ == "__main__":
