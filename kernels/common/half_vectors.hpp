@@ -1,8 +1,6 @@
-// Vectors of floats from and to float16 in memory (IEEE binary16, held as uint16_t), rounded to nearest even.
+// Vectors of floats that lie in memory as half precision, for simd.cpp files. Loads are exact; stores round to the
+// nearest, a tie to the even one. (The functions of half.hpp may not be used there: see instruction_set.hpp.)
 #pragma once
-
-#include "common/half.hpp"
-#include "common/vectors.hpp"
 
 #if defined(__F16C__)
 #include <immintrin.h>
@@ -10,97 +8,78 @@
 #include <arm_neon.h>
 #endif
 
+#include "common/half.hpp"
+#include "common/vectors.hpp"
+
 namespace pk::PK_SET {
 
-// A single value, without any help of the machine.
-inline float widen(uint16_t half) {
-  const uint32_t magnitude = half & 0x7FFFU;
-  union {
-    uint32_t bits;
-    float value;
-  } single;
-  if (magnitude >= 0x7C00U)
-    single.bits = 0x7F800000U | (magnitude & 0x3FFU) << 13;  // infinite or not a number
-  else if (magnitude < 0x400U)
-    single.value = static_cast<float>(magnitude) * 0x1p-24F;  // below the normal range
-  else
-    single.bits = (magnitude << 13) + (112U << 23);
-  single.bits |= (half & 0x8000U) << 16;
-  return single.value;
-}
-
-inline uint16_t narrow(float value) {
-  union {
-    float value;
-    uint32_t bits;
-  } single = {value}, shifted = {};
-  const uint32_t sign = single.bits >> 16 & 0x8000U;
-  const uint32_t magnitude = single.bits & 0x7FFFFFFFU;
-  if (magnitude > 0x7F800000U) return static_cast<uint16_t>(sign | 0x7E00U);
-  if (magnitude >= 0x47800000U) return static_cast<uint16_t>(sign | 0x7C00U);
-  if (magnitude < 0x38800000U) {  // below the normal range: the last place of 0.5 + x is that of the result
-    single.bits = magnitude;
-    shifted.value = single.value + 0.5F;
-    return static_cast<uint16_t>(sign | (shifted.bits - 0x3F000000U));
-  }
-  const uint32_t odd = magnitude >> 13 & 1U;
-  return static_cast<uint16_t>(sign | (magnitude - (112U << 23) + 0xFFFU + odd) >> 13);
-}
-
 #if defined(__AVX512F__)
-constexpr __mmask16 kAll = 0xFFFF;  // GCC 12 warns about the forms without a mask
+constexpr uint16_t kAll = 0xFFFF;  // GCC 12 warns about its own header where a conversion has no mask
 #endif
 
 template <int kFloats>
-inline Vector<kFloats> load(const uint16_t* from) {
-#if defined(__AVX512F__)
-  if constexpr (kFloats == 16)
-    return reinterpret_cast<Vector<16>>(
-        _mm512_maskz_cvtph_ps(kAll, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))));
-#endif
-#if defined(__F16C__)
-  if constexpr (kFloats == 8)
-    return reinterpret_cast<Vector<8>>(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
-#elif defined(__aarch64__)
-  if constexpr (kFloats == 4) return reinterpret_cast<Vector<4>>(vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(from))));
-#endif
-  Vector<kFloats> value = {};
-  for (int i = 0; i < kFloats; ++i) value[i] = widen(from[i]);
-  return value;
-}
-
-template <int kFloats>
-inline void store(uint16_t* to, Vector<kFloats> value) {
-#if defined(__AVX512F__)
-  if constexpr (kFloats == 16) {
-    const __m256i halves = _mm512_maskz_cvtps_ph(kAll, reinterpret_cast<__m512>(value), _MM_FROUND_TO_NEAREST_INT);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), halves);
-    return;
-  }
-#endif
-#if defined(__F16C__)
-  if constexpr (kFloats == 8) {
-    const __m128i halves = _mm256_cvtps_ph(reinterpret_cast<__m256>(value), _MM_FROUND_TO_NEAREST_INT);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), halves);
-    return;
-  }
-#elif defined(__aarch64__)
-  if constexpr (kFloats == 4) {
-    vst1_u16(to, vreinterpret_u16_f16(vcvt_f16_f32(reinterpret_cast<float32x4_t>(value))));
-    return;
-  }
-#endif
-  for (int i = 0; i < kFloats; ++i) to[i] = narrow(value[i]);
-}
+struct HalvesOf {
+  typedef uint32_t words __attribute__((vector_size(kFloats * sizeof(uint32_t))));
+  typedef uint16_t bits __attribute__((vector_size(kFloats * sizeof(uint16_t))));
+  typedef float floats __attribute__((vector_size(kFloats * sizeof(float))));
+  // Loads and stores go through this type: any alignment, and it may alias Half.
+  typedef uint16_t memory
+      __attribute__((vector_size(kFloats * sizeof(uint16_t)), aligned(alignof(uint16_t)), may_alias));
+};
 
 template <int kFloats>
 inline Vector<kFloats> load(const Half* from) {
-  return load<kFloats>(&from->bits);
+  using Type = HalvesOf<kFloats>;
+#if defined(__AVX512F__)
+  if constexpr (kFloats == 16)
+    return _mm512_maskz_cvtph_ps(kAll, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+#endif
+#if defined(__F16C__)
+  if constexpr (kFloats == 8) return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+  if constexpr (kFloats == 4) return _mm_cvtph_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
+#endif
+#if defined(__aarch64__)
+  if constexpr (kFloats == 4)
+    return (Vector<kFloats>)vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(reinterpret_cast<const uint16_t*>(from))));
+#endif
+  const typename Type::bits bits = *reinterpret_cast<const typename Type::memory*>(from);
+  const auto word = __builtin_convertvector(bits, typename Type::words);
+  const typename Type::words shifted = (word & 0x7FFFU) << 13;
+  // The exponents' biases differ by 112; multiplying takes subnormal halves along.
+  const auto scaled = (typename Type::words)((typename Type::floats)shifted * 0x1p112F);
+  const auto endless = (typename Type::words)(shifted >= 0x0F800000U) & 0x7F800000U;  // infinity, NaN
+  return (Vector<kFloats>)(scaled | endless | (word & 0x8000U) << 16);
 }
 
 template <int kFloats>
 inline void store(Half* to, Vector<kFloats> value) {
-  store<kFloats>(&to->bits, value);
+  using Type = HalvesOf<kFloats>;
+  using Words = typename Type::words;
+#if defined(__AVX512F__)
+  if constexpr (kFloats == 16)
+    return _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
+                               _mm512_maskz_cvtps_ph(kAll, value, _MM_FROUND_TO_NEAREST_INT));
+#endif
+#if defined(__F16C__)
+  if constexpr (kFloats == 8)
+    return _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT));
+  if constexpr (kFloats == 4)
+    return _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT));
+#endif
+#if defined(__aarch64__)
+  if constexpr (kFloats == 4)
+    return vst1_u16(reinterpret_cast<uint16_t*>(to), vreinterpret_u16_f16(vcvt_f16_f32((float32x4_t)value)));
+#endif
+  const auto word = (Words)value;
+  const Words magnitude = word & 0x7FFFFFFFU;
+  const Words normal = (magnitude + 0x0FFFU + ((magnitude >> 13) & 1U) - 0x38000000U) >> 13;
+  // Below 2^-14: adding 0.5 leaves multiples of 2^-24 in the last bits, rounded by the addition itself.
+  const Words small = (Words)((typename Type::floats)magnitude + 0.5F) - 0x3F000000U;
+  Words result = magnitude < 0x38800000U ? small : normal;
+  result = magnitude >= 0x477FF000U ? Words{} + 0x7C00U : result;  // rounds to 65536 or more
+  result = magnitude > 0x7F800000U ? Words{} + 0x7E00U : result;
+  const Words sign = (word >> 16) & 0x8000U;
+  *reinterpret_cast<typename Type::memory*>(to) = __builtin_convertvector(result | sign, typename Type::bits);
 }
 
 }  // namespace pk::PK_SET
