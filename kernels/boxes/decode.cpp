@@ -65,7 +65,8 @@ pk_status pk_decode_boxes(const pk_execution* where, const pk_box_maps* maps, co
     pk::require(maps != nullptr, "maps is null");
     pk::boxes::require_maps(*maps);
     pk::require(count >= 0, "count is negative");
-    pk::require(indices != nullptr || count == maps->cells, "without indices, count must be the number of cells");
+    pk::require(indices != nullptr || count == maps->cells || maps->batches == 0 || count == 0,
+                "without indices, count must be the number of cells");
     const int64_t n = int64_t{maps->batches} * count;
     pk::require_array(boxes, n, "boxes");
     pk::require_array(scores, range_m != nullptr ? n : 0, "scores");

@@ -8,6 +8,7 @@
 namespace pk::boxes {
 
 constexpr int32_t kMostClasses = 1024;
+constexpr int64_t kMostCandidatesOnGpu = 32768;  // their bit matrix takes 128 MiB
 
 enum class Criterion { kIou, kDistance };
 

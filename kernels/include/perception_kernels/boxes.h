@@ -35,7 +35,7 @@ typedef struct pk_class_suppression {
 /* Greedy suppression, from the best score down, equal scores by row: a box goes if its BEV IoU with a kept box of its
  * class exceeds the limit. labels [n] name the class of each box, 0..n_classes - 1; null: all are of class 0. kept [n]
  * gets the rows of the kept boxes, class by class and by falling score within; *count (host memory) says how many. A
- * score that is NaN leaves its box out. On a GPU at most 65536 candidates, the sum over the classes, are supported;
+ * score that is NaN leaves its box out. On a GPU at most 32768 candidates, the sum over the classes, are supported;
  * more than n count as n. */
 PK_API pk_status pk_rotated_nms(const pk_execution* where, const float* boxes, int64_t n, int32_t columns,
                                 const float* scores, const int32_t* labels, const pk_class_suppression* classes,
