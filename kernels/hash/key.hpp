@@ -35,4 +35,6 @@ constexpr uint64_t key_step(int32_t dx, int32_t dy, int32_t dz) {
          static_cast<uint64_t>(static_cast<int64_t>(dz));
 }
 
+constexpr int32_t floor_divide(int32_t value, int32_t by) { return value >= 0 ? value / by : -1 - (-1 - value) / by; }
+
 }  // namespace pk

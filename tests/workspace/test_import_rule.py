@@ -54,6 +54,7 @@ TORCH_FILES = {
     "ops/reference.py",
     "ops/reference_bev.py",
     "ops/reference_boxes.py",
+    "ops/reference_maps.py",
     "ops/reference_voxels.py",
 }
 

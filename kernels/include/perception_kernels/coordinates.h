@@ -30,10 +30,16 @@ PK_API pk_status pk_hash_query(const pk_execution* where, const pk_hash* hash, c
 PK_API pk_status pk_unique(const pk_execution* where, const int32_t* coords, int64_t n, int32_t* unique_coords,
                            int32_t* first, int32_t* inverse, int64_t* count);
 
-/* Every distinct floor(xyz / 2), in order of first occurrence. coarse_coords [n, 4], parent [n] (coarse row of each
- * row), offset [n] (4 dx + 2 dy + dz within the parent, d in {0, 1}). */
-PK_API pk_status pk_downsample(const pk_execution* where, const int32_t* coords, int64_t n, int32_t* coarse_coords,
-                               int32_t* parent, uint8_t* offset, int64_t* count);
+/* How many rows lie in each voxel: counts [n_voxels] from inverse [n], as pk_unique and pk_voxelize give it; rows of -1
+ * lie in none. */
+PK_API pk_status pk_voxel_counts(const pk_execution* where, const int32_t* inverse, int64_t n, int64_t n_voxels,
+                                 int32_t* counts);
+
+/* Every distinct floor(xyz / stride), in order of first occurrence. stride: x, y, z, at least 1, their product at most
+ * 256. coarse_coords [n, 4], parent [n] (coarse row of each row), offset [n] (where in its parent a voxel lies:
+ * (dx * stride_y + dy) * stride_z + dz). */
+PK_API pk_status pk_downsample(const pk_execution* where, const int32_t* coords, int64_t n, const int32_t stride[3],
+                               int32_t* coarse_coords, int32_t* parent, uint8_t* offset, int64_t* count);
 
 #ifdef __cplusplus
 }

@@ -36,7 +36,7 @@ class Level:
     @cached_property
     def neighbours(self) -> Int32Array:
         """The 3x3x3 neighbours of each voxel, int32 [N, 27], x fastest."""
-        return ops.submanifold_table(self.hash)
+        return ops.submanifold_table(self.coords)
 
     @cached_property
     def coarser(self) -> ops.Downsampling:

@@ -16,7 +16,7 @@ from perception.ops.bev_pool import (
 from perception.ops.binding import default_threads, instruction_set
 from perception.ops.boxes import ClassSuppression, box_iou, box_iou_aligned, circle_nms, rotated_nms
 from perception.ops.convolution import inverse_convolution, sparse_convolution, weight_gradient
-from perception.ops.coordinates import CoordinateHash, Downsampling, Voxels, downsample, unique
+from perception.ops.coordinates import CoordinateHash, Downsampling, Voxels, downsample, unique, voxel_counts
 from perception.ops.depth_images import depth_images
 from perception.ops.detections import (
     BoxCoding,
@@ -28,7 +28,15 @@ from perception.ops.detections import (
     query_scores,
 )
 from perception.ops.images import ResizeTables, resize_normalize, resize_tables
-from perception.ops.kernel_maps import strided_table, submanifold_table, transpose_table
+from perception.ops.kernel_maps import (
+    output_shape,
+    strided_table,
+    submanifold_table,
+    transpose_table,
+    window_outputs,
+    window_table,
+    x_fastest_weights,
+)
 from perception.ops.points import (
     devoxelize,
     devoxelize_gradient,
@@ -70,6 +78,7 @@ __all__ = [
     "inverse_convolution",
     "lift_pool",
     "lift_pool_gradient",
+    "output_shape",
     "quantize",
     "query_scores",
     "resize_normalize",
@@ -83,7 +92,11 @@ __all__ = [
     "transpose_table",
     "trilinear_table",
     "unique",
+    "voxel_counts",
     "voxelize",
     "voxelize_hard",
     "weight_gradient",
+    "window_outputs",
+    "window_table",
+    "x_fastest_weights",
 ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +13,15 @@ from perception.ops import binding
 from perception.ops.arrays import Array, address, as_array, empty
 
 Int32Array = NDArray[np.int32]
+#: One number for all axes, or x, y, z.
+PerAxis: TypeAlias = int | Sequence[int]
 
 binding.declare(
     pk_hash_build="plp",
     pk_hash_query="pplp",
     pk_unique="plpppp",
-    pk_downsample="plpppp",
+    pk_downsample="plppppp",
+    pk_voxel_counts="pllp",
 )
 
 
@@ -39,9 +43,10 @@ class Downsampling(NamedTuple):
     """The next coarser level, in order of first occurrence.
 
     Attributes:
-        coords: int32 [M, 4], every distinct floor(xyz / 2) with its batch.
+        coords: int32 [M, 4], every distinct floor(xyz / stride) with its batch.
         parent: int32 [N], the coarse row above each fine row.
-        offset: uint8 [N], where in its parent a fine voxel lies: 4 dx + 2 dy + dz, d in {0, 1}.
+        offset: uint8 [N], where in its parent a fine voxel lies: 4 dx + 2 dy + dz, d in {0, 1}, for stride 2; in
+            general (dx * stride_y + dy) * stride_z + dz.
     """
 
     coords: Int32Array
@@ -84,14 +89,42 @@ def unique(coords: Any, threads: int | None = None) -> Voxels:
     return Voxels(distinct[: count.value], first[: count.value], inverse)
 
 
-def downsample(coords: Any, threads: int | None = None) -> Downsampling:
-    """Halve the resolution by the rule `floor`: a coarse voxel at every distinct floor(xyz / 2)."""
+def voxel_counts(inverse: Any, voxel_count: int, threads: int | None = None) -> Int32Array:
+    """Count the rows of each voxel: int32 [M] from the `inverse` of `unique` or `voxelize`; -1 lies in no voxel."""
+    inverse = as_array(inverse, np.int32, (None,), "inverse")
+    counts = empty(inverse, voxel_count, np.int32)
+    binding.call("pk_voxel_counts", inverse, len(inverse), voxel_count, counts, threads=threads)
+    return counts
+
+
+def downsample(coords: Any, stride: PerAxis = 2, threads: int | None = None) -> Downsampling:
+    """Lower the resolution by the rule `floor`: a coarse voxel at every distinct floor(xyz / stride).
+
+    Args:
+        coords: int32 [N, 4], batch, x, y, z.
+        stride: one for all axes, or x, y, z; their product at most 256.
+        threads: CPU threads, all by default.
+    """
     coords = as_array(coords, np.int32, (None, 4), "coords")
     coarse, parent, _ = _voxel_arrays(coords)
     offset, count = empty(coords, len(coords), np.uint8), ctypes.c_int64()
     outputs = (coarse, parent, offset, ctypes.byref(count))
-    binding.call("pk_downsample", coords, len(coords), *outputs, threads=threads)
+    binding.call("pk_downsample", coords, len(coords), per_axis(stride, "stride"), *outputs, threads=threads)
     return Downsampling(coarse[: count.value], parent, offset)
+
+
+def per_axis(value: PerAxis, name: str) -> ctypes.Array[ctypes.c_int32]:
+    """Give x, y, z as three int32, from three numbers or one for all axes.
+
+    Raises:
+        ValueError: there are not three, or one does not fit int32.
+    """
+    values = (int(value),) * 3 if isinstance(value, int | np.integer) else tuple(int(each) for each in value)
+    if len(values) != 3:
+        raise ValueError(f"{name} must be one number or three (x, y, z), found {len(values)}")
+    if any(abs(each) > np.iinfo(np.int32).max for each in values):
+        raise ValueError(f"{name} must fit int32, found {values}")
+    return (ctypes.c_int32 * 3)(*values)
 
 
 def _voxel_arrays(like: Array) -> tuple[Int32Array, Int32Array, Int32Array]:

@@ -32,9 +32,9 @@ class Downsampling(NamedTuple):
     """The next coarser level, in order of first occurrence.
 
     Attributes:
-        coords: int32 [M, 4], every distinct floor(xyz / 2) with its batch.
+        coords: int32 [M, 4], every distinct floor(xyz / stride) with its batch.
         parent: int32 [N], the coarse row above each fine row.
-        offset: uint8 [N], where in its parent a fine voxel lies: 4 dx + 2 dy + dz, d in {0, 1}.
+        offset: uint8 [N], where in its parent a fine voxel lies: (dx * stride_y + dy) * stride_z + dz.
     """
 
     coords: Tensor
@@ -71,13 +71,15 @@ def voxelize(
     return unique(torch.cat([torch.full_like(xyz[:, :1], batch), xyz], 1))
 
 
-def downsample(coords: Tensor) -> Downsampling:
-    """Halve the resolution by the rule `floor`: a coarse voxel at every distinct floor(xyz / 2)."""
+def downsample(coords: Tensor, stride: tuple[int, int, int] = (2, 2, 2)) -> Downsampling:
+    """Lower the resolution by the rule `floor`: a coarse voxel at every distinct floor(xyz / stride)."""
     coarse = coords.clone()
-    coarse[:, 1:] = torch.div(coords[:, 1:], 2, rounding_mode="floor")
-    d = coords[:, 1:] - 2 * coarse[:, 1:]
+    steps = torch.tensor(stride, dtype=torch.int32)
+    coarse[:, 1:] = torch.div(coords[:, 1:], steps, rounding_mode="floor")
+    d = coords[:, 1:] - steps * coarse[:, 1:]
     voxels = unique(coarse)
-    return Downsampling(voxels.coords, voxels.inverse, (4 * d[:, 0] + 2 * d[:, 1] + d[:, 2]).to(torch.uint8))
+    offset = (d[:, 0] * stride[1] + d[:, 1]) * stride[2] + d[:, 2]
+    return Downsampling(voxels.coords, voxels.inverse, offset.to(torch.uint8))
 
 
 def query(coords: Tensor, wanted: Tensor) -> Tensor:
@@ -86,16 +88,17 @@ def query(coords: Tensor, wanted: Tensor) -> Tensor:
     return torch.tensor([rows.get(tuple(row), -1) for row in wanted.tolist()], dtype=torch.int32)
 
 
-def submanifold_table(coords: Tensor, kernel_size: int = 3) -> Tensor:
-    """Neighbours of every voxel in a cube of odd size: int32 [N, size**3], x fastest."""
-    reach = range(-(kernel_size // 2), kernel_size // 2 + 1)
-    steps = torch.tensor([[0, x, y, z] for z in reach for y in reach for x in reach], dtype=torch.int32)
+def submanifold_table(coords: Tensor, kernel_size: int | tuple[int, int, int] = 3) -> Tensor:
+    """Neighbours of every voxel in a box of odd sizes: int32 [N, K], x fastest."""
+    size = (kernel_size,) * 3 if isinstance(kernel_size, int) else kernel_size
+    xs, ys, zs = (range(-(edge // 2), edge // 2 + 1) for edge in size)
+    steps = torch.tensor([[0, x, y, z] for z in zs for y in ys for x in xs], dtype=torch.int32)
     return torch.stack([query(coords, coords + step) for step in steps], 1)
 
 
-def strided_table(parent: Tensor, offset: Tensor, coarse_count: int) -> Tensor:
-    """Children of every coarse voxel, for the convolution of size 2 and stride 2: int32 [M, 8]."""
-    table = torch.full((coarse_count, 8), -1, dtype=torch.int32)
+def strided_table(parent: Tensor, offset: Tensor, coarse_count: int, volume: int = 8) -> Tensor:
+    """Children of every coarse voxel, for the convolution whose size is its stride: int32 [M, volume]."""
+    table = torch.full((coarse_count, volume), -1, dtype=torch.int32)
     table[parent.long(), offset.long()] = torch.arange(len(parent), dtype=torch.int32)
     return table
 
