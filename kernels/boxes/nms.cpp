@@ -30,10 +30,11 @@ std::vector<Rows> candidates_by_class(const Suppression& task) {
   }
   std::vector<Rows> rows(keys.size());
   for (size_t label = 0; label < keys.size(); ++label) {
+    std::sort(keys[label].begin(), keys[label].end());
     const auto count = std::min<size_t>(keys[label].size(), static_cast<size_t>(task.classes[label].candidates));
-    const auto end = keys[label].begin() + static_cast<std::ptrdiff_t>(count);
-    std::partial_sort(keys[label].begin(), end, keys[label].end());
-    for (auto key = keys[label].begin(); key != end; ++key) rows[label].push_back(static_cast<int32_t>(*key));
+    rows[label].resize(count);
+    std::transform(keys[label].begin(), keys[label].begin() + static_cast<std::ptrdiff_t>(count), rows[label].begin(),
+                   [](uint64_t key) { return static_cast<int32_t>(static_cast<uint32_t>(key)); });
   }
   return rows;
 }

@@ -131,9 +131,11 @@ std::vector<uint64_t> best_peaks(const pk_heatmap& heatmap, int64_t batch, int64
   }
   std::vector<uint64_t> keys;
   for (const Worker& worker : workers) keys.insert(keys.end(), worker.best.keys().begin(), worker.best.keys().end());
-  const auto wanted = static_cast<std::ptrdiff_t>(std::min<size_t>(keys.size(), static_cast<size_t>(count)));
-  std::partial_sort(keys.begin(), keys.begin() + wanted, keys.end(), std::greater<>());
-  keys.resize(static_cast<size_t>(wanted));
+  if (keys.size() > static_cast<size_t>(count)) {
+    std::nth_element(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(count - 1), keys.end(), std::greater<>());
+    keys.resize(static_cast<size_t>(count));
+  }
+  std::sort(keys.begin(), keys.end(), std::greater<>());
   return keys;
 }
 
