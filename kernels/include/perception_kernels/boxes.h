@@ -2,7 +2,10 @@
  *
  * boxes: float32 [n, columns], columns >= 7: x, y, z of the geometric centre, length (along x at yaw 0), width, height,
  * all in metres, and yaw in radians, counter-clockwise seen from above; any finite angle. Further columns are not read.
- * A negative size counts as 0. A box that is not finite, or whose area is 0, overlaps nothing, not even itself. */
+ * A negative size counts as 0. A box that is not finite, or whose area is 0, overlaps nothing, not even itself.
+ *
+ * Temporary memory: IoU 36 bytes a box; suppression 100 bytes a box, on a GPU also candidates^2 / 8 bytes (128 MiB at
+ * most); peaks on the CPU 16 bytes for each that is wanted and thread, on a GPU 12 bytes a cell; the others none. */
 #ifndef PERCEPTION_KERNELS_BOXES_H_
 #define PERCEPTION_KERNELS_BOXES_H_
 
