@@ -7,6 +7,7 @@
 #include "perception_kernels/boxes.h"
 #include "perception_kernels/coordinates.h"
 #include "perception_kernels/image.h"
+#include "perception_kernels/dense_voxels.h"
 #include "perception_kernels/kernel_map.h"
 #include "perception_kernels/points.h"
 #include "perception_kernels/sparse_conv.h"

@@ -51,6 +51,7 @@ TORCH_FILES = {
     "ops/reference_images.py",
     "ops/autograd.py",
     "ops/autograd_bev.py",
+    "ops/autograd_voxels.py",
     "ops/reference.py",
     "ops/reference_bev.py",
     "ops/reference_boxes.py",

@@ -17,6 +17,13 @@ from perception.ops.binding import default_threads, instruction_set
 from perception.ops.boxes import ClassSuppression, box_iou, box_iou_aligned, circle_nms, rotated_nms
 from perception.ops.convolution import inverse_convolution, sparse_convolution, weight_gradient
 from perception.ops.coordinates import CoordinateHash, Downsampling, Voxels, downsample, unique, voxel_counts
+from perception.ops.dense_voxels import (
+    dense_coordinates,
+    dense_devoxelize,
+    dense_devoxelize_gradient,
+    dense_voxelize,
+    dense_voxelize_gradient,
+)
 from perception.ops.depth_images import depth_images
 from perception.ops.detections import (
     BoxCoding,
@@ -68,6 +75,11 @@ __all__ = [
     "decode_boxes",
     "decode_boxes_within",
     "default_threads",
+    "dense_coordinates",
+    "dense_devoxelize",
+    "dense_devoxelize_gradient",
+    "dense_voxelize",
+    "dense_voxelize_gradient",
     "depth_images",
     "devoxelize",
     "devoxelize_gradient",

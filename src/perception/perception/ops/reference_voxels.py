@@ -68,7 +68,8 @@ def dense_coordinates(points: Tensor, resolution: int, normalize: bool = True, e
     """
     centred = points - points.mean(2, keepdim=True)
     if normalize:
-        largest = centred.norm(dim=1, keepdim=True).amax(2, keepdim=True)
+        norms = centred.norm(dim=1, keepdim=True)
+        largest = norms.amax(2, keepdim=True) if norms.numel() else norms.new_zeros(len(norms), 1, 1)
         extent = largest * 2 + eps
         unit = centred / torch.where(extent > 0, extent, torch.ones_like(extent)) + 0.5
     else:
@@ -92,7 +93,7 @@ def dense_devoxelize(voxels: Tensor, coordinates: Tensor) -> Tensor:
     batches, channels, resolution = voxels.shape[:3]
     low = torch.floor(coordinates)
     fraction = coordinates - low
-    volume = voxels.reshape(batches, channels, -1)
+    volume = voxels.reshape(batches, channels, resolution**3)
     result = voxels.new_zeros(batches, channels, coordinates.shape[2])
     for step in [(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)]:
         high = torch.tensor(step).reshape(1, 3, 1)
