@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from benchmarks.gpu_operations import Operation, Setting
 
+from benchmarks.gpu_operations import Operation, Setting
 from benchmarks.kernel_cases.boxes import street_proposals
 from perception import ops
 
