@@ -58,11 +58,12 @@ class Draw:
 
     def integers(self, shape: Any, low: int, high: int, dtype: type = np.int32) -> Any:
         """Draw integers from low to high (included), some of them hostile."""
-        if high < low:
-            high = low
-        return self.put(
-            self._spoil(self.random.integers(low, high + 1, shape, dtype=np.int64), HOSTILE_INTEGERS).astype(dtype)
-        )
+        return self.put(self.host_integers(shape, low, high, dtype))
+
+    def host_integers(self, shape: Any, low: int, high: int, dtype: type = np.int32) -> np.ndarray:
+        """Draw as `integers`, left in CPU memory."""
+        values = self.random.integers(low, max(low, high) + 1, shape, dtype=np.int64)
+        return self._spoil(values, HOSTILE_INTEGERS).astype(dtype)
 
     def coords(self, rows: int, reach: int | None = None, distinct: bool = True) -> Any:
         """Draw voxels int32 [rows or fewer, 4], crowded so that they have neighbours."""

@@ -232,17 +232,43 @@ def test_bad_calls_say_what_is_wrong(device):
             call()
 
 
-def test_plans_that_lead_astray_are_errors_on_the_cpu():
+def test_plans_that_lead_astray_are_errors_on_the_cpu_and_never_followed_on_a_gpu(device):
     sizes = (1, 3, 2, 2)
-    plan = ops.bev_plan(frustum(*sizes), GRID)
-    features, up = np.zeros((12, 2), np.float32), np.zeros((1, 2, *GRID.shape[:2]), np.float32)
+    plan = device.numpy(ops.bev_plan(device.array(np.full((*sizes, 3), 0.1, np.float32)), GRID))
+    features, up = np.ones((12, 2), np.float32), np.ones((1, 2, *GRID.shape[:2]), np.float32)
+    depth, context, _ = lift_inputs(sizes, 2, False)
+    begins, order, cells = plan.begins.copy(), plan.order.copy(), plan.cells.copy()
+    begins[begins == 12] = 1 << 30
+    order[:2] = 12, -(1 << 31)
+    cells[:2] = 442, (1 << 31) - 1
+
+    def on_device(**changes):
+        return plan._replace(
+            **{name: device.array(changes.get(name, getattr(plan, name))) for name in ("begins", "order", "cells")}
+        )
+
+    calls = {
+        "begins must lead from 0": (12, lambda: ops.bev_pool(device.array(features), on_device(begins=begins))),
+        "order names a point": (10, lambda: ops.bev_pool(device.array(features), on_device(order=order))),
+        "cells names a cell": (10, lambda: ops.bev_pool_gradient(device.array(up), on_device(cells=cells))),
+        "that does not exist": (
+            None,
+            lambda: ops.lift_pool(device.array(depth), device.array(context), on_device(order=order)),
+        ),
+    }
+    for message, (total, call) in calls.items():
+        if device.kind == "cpu":
+            with pytest.raises(ValueError, match=message):
+                call()
+        else:
+            result = device.numpy(call())
+            assert np.isfinite(result).all()
+            assert total is None or result.sum() == 2 * total
+
+
+def test_begins_that_descend_are_an_error_on_the_cpu():
+    plan = ops.bev_plan(frustum(1, 3, 2, 2), GRID)
     begins = plan.begins.copy()
     begins[5] = 13
-    order = plan.order.copy()
-    order[0] = 12
     with pytest.raises(ValueError, match="begins must ascend"):
-        ops.bev_pool(features, plan._replace(begins=begins))
-    with pytest.raises(ValueError, match="order names a point that does not exist"):
-        ops.bev_pool(features, plan._replace(order=order))
-    with pytest.raises(ValueError, match="cells names a cell that does not exist"):
-        ops.bev_pool_gradient(up, plan._replace(cells=np.full(12, 442, np.int32)))
+        ops.bev_pool(np.zeros((12, 2), np.float32), plan._replace(begins=begins))

@@ -27,6 +27,15 @@ def fuzz_bev_pool_of_a_damaged_plan(draw):
     ops.bev_pool(draw.floats(len(plan.cells), channels), plan._replace(begins=begins))
 
 
+def fuzz_gradients_of_a_damaged_plan(draw):
+    plan, channels = _plan(draw, 1, 60), draw.channels()
+    cells = draw.integers(60, -1, len(plan.begins) - 2)
+    gradient = draw.floats(*plan.map_shape(channels))
+    ops.bev_pool_gradient(gradient, plan._replace(cells=cells))
+    depth, context = draw.floats(3, 5, 2, 2), draw.floats(3, channels, 2, 2)
+    ops.lift_pool_gradient(depth, context, gradient, plan._replace(cells=cells))
+
+
 def fuzz_lift_pool(draw):
     cameras, depths, height, width = draw.integer(1, 3), draw.integer(1, 9), draw.integer(1, 6), draw.integer(1, 6)
     plan, channels = _plan(draw, 1, cameras * depths * height * width), draw.channels()
