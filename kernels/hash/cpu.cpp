@@ -2,24 +2,16 @@
 #include <limits>
 
 #include "common/call.hpp"
+#include "hash/cuda.hpp"
 #include "hash/table.hpp"
 
 namespace pk {
 namespace {
 
-[[noreturn]] void throw_out_of_range(const int32_t* coords, int64_t row) {
-  const int32_t* c = coords + 4 * row;
-  throw Failure(PK_OUT_OF_RANGE, "row " + std::to_string(row) + " (batch " + std::to_string(c[0]) + ", x " +
-                                     std::to_string(c[1]) + ", y " + std::to_string(c[2]) + ", z " +
-                                     std::to_string(c[3]) + ") lies outside batch 0..4095, coordinates -65504..65503");
-}
-
 void build(const int32_t* coords, int64_t n, HashView hash) {
   for (int64_t row = 0; row < n; ++row) {
     const int32_t found = hash.find_or_insert(checked_key(coords, row), static_cast<int32_t>(row));
-    if (found != row)
-      throw Failure(PK_INVALID_ARGUMENT,
-                    "rows " + std::to_string(found) + " and " + std::to_string(row) + " are the same voxel");
+    if (found != row) throw_same_voxel(found, row);
   }
 }
 
@@ -33,14 +25,26 @@ void query(const HashView& hash, const int32_t* wanted, int64_t n, int32_t* rows
     else
       bad_row = std::min(bad_row, i);
   }
-  if (bad_row < n) throw_out_of_range(wanted, bad_row);
+  if (bad_row < n) throw_out_of_range(wanted + 4 * bad_row, bad_row);
 }
 
 }  // namespace
 
+void throw_out_of_range(const int32_t* voxel, int64_t row) {
+  throw Failure(PK_OUT_OF_RANGE, "row " + std::to_string(row) + " (batch " + std::to_string(voxel[0]) + ", x " +
+                                     std::to_string(voxel[1]) + ", y " + std::to_string(voxel[2]) + ", z " +
+                                     std::to_string(voxel[3]) +
+                                     ") lies outside batch 0..4095, coordinates -65504..65503");
+}
+
+void throw_same_voxel(int64_t earlier, int64_t row) {
+  throw Failure(PK_INVALID_ARGUMENT,
+                "rows " + std::to_string(earlier) + " and " + std::to_string(row) + " are the same voxel");
+}
+
 uint64_t checked_key(const int32_t* coords, int64_t row) {
   const int32_t* c = coords + 4 * row;
-  if (!in_range(c[0], c[1], c[2], c[3])) throw_out_of_range(coords, row);
+  if (!in_range(c[0], c[1], c[2], c[3])) throw_out_of_range(c, row);
   return pack(c[0], c[1], c[2], c[3]);
 }
 
@@ -65,11 +69,12 @@ int64_t pk_hash_capacity(int64_t n) {
 
 pk_status pk_hash_build(const pk_execution* where, const int32_t* coords, int64_t n, const pk_hash* hash) {
   return pk::guarded("hash build", [&] {
-    pk::cpu_threads(where);
     pk::require_rows(n, "coords");
     pk::require_array(coords, n, "coords");
     pk::require_hash(hash);
     pk::require(hash->capacity > n, "the capacity of the hash must be larger than the number of rows");
+    if (const pk::Gpu gpu = pk::gpu_of(where)) return PK_CUDA(pk::cuda::hash_build(gpu, coords, n, *hash));
+    pk::cpu_threads(where);
     std::fill_n(hash->keys, hash->capacity, pk::kEmptyKey);
     pk::build(coords, n, pk::HashView(*hash));
   });
@@ -78,12 +83,13 @@ pk_status pk_hash_build(const pk_execution* where, const int32_t* coords, int64_
 pk_status pk_hash_query(const pk_execution* where, const pk_hash* hash, const int32_t* wanted, int64_t n,
                         int32_t* rows) {
   return pk::guarded("hash query", [&] {
-    const int threads = pk::cpu_threads(where);
     pk::require_hash(hash);
     pk::require_rows(n, "wanted");
     pk::require_array(wanted, n, "wanted");
     pk::require_array(rows, n, "rows");
-    pk::query(pk::HashView(*hash), wanted, n, rows, pk::useful_threads(threads, n, 4096));
+    if (const pk::Gpu gpu = pk::gpu_of(where)) return PK_CUDA(pk::cuda::hash_query(gpu, *hash, wanted, n, rows));
+    const int threads = pk::useful_threads(pk::cpu_threads(where), n, 4096);
+    pk::query(pk::HashView(*hash), wanted, n, rows, threads);
   });
 }
 }

@@ -54,6 +54,10 @@ class OwnedHash {
   std::vector<int32_t> values_;
 };
 
+// The sentences about a row's voxel: batch, x, y, z.
+[[noreturn]] void throw_out_of_range(const int32_t* voxel, int64_t row);
+[[noreturn]] void throw_same_voxel(int64_t earlier, int64_t row);
+
 // The key of a row of coords, or a failure that names the row.
 uint64_t checked_key(const int32_t* coords, int64_t row);
 

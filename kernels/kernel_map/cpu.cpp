@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "common/call.hpp"
+#include "kernel_map/cuda.hpp"
 #include "kernel_map/submanifold.hpp"
 #include "kernel_map/windows.hpp"
 
@@ -62,6 +63,8 @@ pk_status pk_submanifold_table(const pk_execution* where, const int32_t* coords,
     pk::require_rows(n, "coords");
     pk::require_array(coords, n, "coords");
     pk::require_array(table, n, "table");
+    if (const pk::Gpu gpu = pk::gpu_of(where))
+      return PK_CUDA(pk::cuda::submanifold_table(gpu, coords, n, kernel_size, table));
     const int threads = pk::useful_threads(pk::cpu_threads(where), n, pk::kSmallestShare);
     const int32_t reach = *std::max_element(kernel_size, kernel_size + 3) / 2;
     const pk::SortedVoxels voxels = pk::sort_voxels(coords, n, reach, threads);
@@ -79,6 +82,8 @@ pk_status pk_window_outputs(const pk_execution* where, const int32_t* coords, in
     pk::require_rows(capacity, "output voxels that fit (the capacity)");
     pk::require_array(out_coords, capacity, "out_coords");
     pk::require_array(count, 1, "count");
+    if (const pk::Gpu gpu = pk::gpu_of(where))
+      return PK_CUDA(pk::cuda::window_outputs(gpu, coords, n, *window, bounds, out_coords, capacity, count));
     pk::cpu_threads(where);
     *count = pk::window_outputs(coords, n, *window, bounds, out_coords, capacity);
   });
@@ -93,6 +98,8 @@ pk_status pk_window_table(const pk_execution* where, const int32_t* coords, int6
     pk::require_array(out_coords, n_out, "out_coords");
     pk::require_window(window);
     pk::require_array(table, n_out, "table");
+    if (const pk::Gpu gpu = pk::gpu_of(where))
+      return PK_CUDA(pk::cuda::window_table(gpu, coords, n, out_coords, n_out, *window, table));
     const int threads = pk::useful_threads(pk::cpu_threads(where), n_out, pk::kSmallestShare);
     const pk::SortedVoxels inputs = pk::sort_voxels(coords, n, 0, threads);
     pk::require_distinct(inputs);
@@ -109,6 +116,8 @@ pk_status pk_strided_table(const pk_execution* where, const int32_t* parent, con
     pk::require_array(parent, n, "parent");
     pk::require_array(offset, n, "offset");
     pk::require_array(table, n_coarse, "table");
+    if (const pk::Gpu gpu = pk::gpu_of(where))
+      return PK_CUDA(pk::cuda::strided_table(gpu, parent, offset, n, n_coarse, kernel_volume, table));
     pk::cpu_threads(where);
     pk::fill_strided(parent, offset, n, n_coarse, kernel_volume, table);
   });
@@ -122,6 +131,8 @@ pk_status pk_transpose_table(const pk_execution* where, const int32_t* table, in
     pk::require(kernel_volume >= 1, "the kernel volume must be at least 1");
     pk::require_array(table, n_out, "table");
     pk::require_array(transposed, n_in, "transposed");
+    if (const pk::Gpu gpu = pk::gpu_of(where))
+      return PK_CUDA(pk::cuda::transpose_table(gpu, table, n_out, kernel_volume, n_in, transposed));
     pk::cpu_threads(where);
     pk::transpose(table, n_out, kernel_volume, n_in, transposed);
   });

@@ -2,7 +2,6 @@
 
 #include <array>
 #include <limits>
-#include <string>
 #include <utility>
 
 #include "common/call.hpp"
@@ -91,9 +90,7 @@ void require_distinct(const SortedVoxels& voxels) {
     row = voxels.rows[i];
     earlier = voxels.rows[i - 1];
   }
-  if (row >= 0)
-    throw Failure(PK_INVALID_ARGUMENT,
-                  "rows " + std::to_string(earlier) + " and " + std::to_string(row) + " are the same voxel");
+  if (row >= 0) throw_same_voxel(earlier, row);
 }
 
 }  // namespace pk

@@ -3,10 +3,16 @@
 
 #include <cstdint>
 
+#include "common/call.hpp"
 #include "hash/key.hpp"
-#include "perception_kernels.h"
 
 namespace pk {
+
+constexpr const char* kOutputOutOfRange = "an output voxel lies outside coordinates -65504..65503; give bounds";
+
+[[noreturn]] inline void throw_too_many_outputs(int64_t capacity) {
+  throw Failure(PK_INVALID_ARGUMENT, "there are more than " + std::to_string(capacity) + " output voxels");
+}
 
 constexpr int32_t volume_of(const int32_t* size) { return size[0] * size[1] * size[2]; }
 

@@ -9,13 +9,11 @@ class Outputs {
   Outputs(int32_t* coords, int64_t capacity) : coords_(coords), capacity_(capacity) {}
 
   void add(const int32_t* voxel) {
-    require(in_range(voxel[0], voxel[1], voxel[2], voxel[3]),
-            "an output voxel lies outside coordinates -65504..65503; give bounds");
+    require(in_range(voxel[0], voxel[1], voxel[2], voxel[3]), kOutputOutOfRange);
     if (count_ == rows_) grow();
     const auto next = static_cast<int32_t>(count_);
     if (hash_.find_or_insert(pack(voxel[0], voxel[1], voxel[2], voxel[3]), next) != next) return;
-    if (count_ == capacity_)
-      throw Failure(PK_INVALID_ARGUMENT, "there are more than " + std::to_string(capacity_) + " output voxels");
+    if (count_ == capacity_) throw_too_many_outputs(capacity_);
     std::copy_n(voxel, 4, coords_ + 4 * count_++);
   }
 

@@ -3,6 +3,7 @@
 
 #include "common/call.hpp"
 #include "hash/table.hpp"
+#include "unique/cuda.hpp"
 
 namespace pk {
 namespace {
@@ -51,6 +52,13 @@ int64_t downsample(const int32_t* coords, int64_t n, const int32_t* stride, int3
   });
 }
 
+int64_t unique(const int32_t* coords, int64_t n, int32_t* unique_coords, int32_t* first, int32_t* inverse) {
+  return number_voxels(n, unique_coords, first, inverse, [&](int64_t row, int32_t* voxel) {
+    std::copy_n(coords + 4 * row, 4, voxel);
+    return checked_key(coords, row);
+  });
+}
+
 void count_rows(const int32_t* inverse, int64_t n, int64_t n_voxels, int32_t* counts) {
   std::fill_n(counts, n_voxels, 0);
   for (int64_t row = 0; row < n; ++row) {
@@ -74,17 +82,16 @@ extern "C" {
 pk_status pk_unique(const pk_execution* where, const int32_t* coords, int64_t n, int32_t* unique_coords, int32_t* first,
                     int32_t* inverse, int64_t* count) {
   return pk::guarded("unique", [&] {
-    pk::cpu_threads(where);
     pk::require_rows(n, "coords");
     pk::require_array(coords, n, "coords");
     pk::require_array(unique_coords, n, "unique_coords");
     pk::require_array(first, n, "first");
     pk::require_array(inverse, n, "inverse");
     pk::require_array(count, 1, "count");
-    *count = pk::number_voxels(n, unique_coords, first, inverse, [&](int64_t row, int32_t* voxel) {
-      for (int axis = 0; axis < 4; ++axis) voxel[axis] = coords[4 * row + axis];
-      return pk::checked_key(coords, row);
-    });
+    if (const pk::Gpu gpu = pk::gpu_of(where))
+      return PK_CUDA(pk::cuda::unique(gpu, coords, n, unique_coords, first, inverse, count));
+    pk::cpu_threads(where);
+    *count = pk::unique(coords, n, unique_coords, first, inverse);
   });
 }
 
@@ -95,6 +102,8 @@ pk_status pk_voxel_counts(const pk_execution* where, const int32_t* inverse, int
     pk::require_rows(n_voxels, "voxels");
     pk::require_array(inverse, n, "inverse");
     pk::require_array(counts, n_voxels, "counts");
+    if (const pk::Gpu gpu = pk::gpu_of(where))
+      return PK_CUDA(pk::cuda::voxel_counts(gpu, inverse, n, n_voxels, counts));
     pk::cpu_threads(where);
     pk::count_rows(inverse, n, n_voxels, counts);
   });
@@ -110,6 +119,8 @@ pk_status pk_downsample(const pk_execution* where, const int32_t* coords, int64_
     pk::require_array(parent, n, "parent");
     pk::require_array(offset, n, "offset");
     pk::require_array(count, 1, "count");
+    if (const pk::Gpu gpu = pk::gpu_of(where))
+      return PK_CUDA(pk::cuda::downsample(gpu, coords, n, stride, coarse_coords, parent, offset, count));
     pk::cpu_threads(where);
     *count = pk::downsample(coords, n, stride, coarse_coords, parent, offset);
   });

@@ -234,14 +234,35 @@ def test_windows_that_make_no_sense_are_errors(device):
         ops.window_outputs(coords, 3, capacity=-1)
 
 
-def test_voxels_that_occur_twice_are_errors():
+def test_voxels_that_occur_twice_are_errors_on_the_cpu_only(device):
     coords = np.array([[0, 1, 1, 1], [0, 1, 1, 2], [0, 0, 0, 0], [0, 1, 1, 2], [0, 1, 1, 1]], np.int32)
-    for call in (ops.submanifold_table, lambda c: ops.window_table(c, c, 3)):
-        with pytest.raises(ValueError, match="rows 1 and 3 are the same voxel"):
-            call(coords)
+    for call in (ops.submanifold_table, lambda c: ops.window_table(c, c, 3, 1, 1)):
+        if device.kind == "cpu":
+            with pytest.raises(ValueError, match="rows 1 and 3 are the same voxel"):
+                call(coords)
+        else:
+            table = device.numpy(call(device.array(coords)))
+            assert table.max() < len(coords)
+            assert table[2].tolist().count(-1) == 25  # (0, 0, 0) has the neighbour (1, 1, 1)
 
 
-@pytest.mark.parametrize("row", [(-1, 0, 0, 0), (4096, 0, 0, 0), (0, 65504, 0, 0), (0, 0, 0, -(2**31))])
+OUT_OF_RANGE = [(-1, 0, 0, 0), (4096, 0, 0, 0), (0, 65504, 0, 0), (0, 0, 0, -(2**31)), (0, 2**31 - 1, 0, 0)]
+
+
+@pytest.mark.parametrize("row", OUT_OF_RANGE)
+def test_voxels_out_of_range_have_no_neighbours_on_a_gpu(device, row):
+    if device.kind == "cpu":
+        pytest.skip("on the CPU they are errors")
+    coords = device.array(np.array([(0, 0, 0, 0), row], np.int32))
+    expected = np.full((2, 27), -1)
+    expected[0, 13] = 0
+    np.testing.assert_array_equal(device.numpy(ops.submanifold_table(coords)), expected)
+    np.testing.assert_array_equal(device.numpy(ops.window_table(coords, coords, 3, 1, 1)), expected)
+    with pytest.raises(ValueError, match=r"row 1 \(batch .* lies outside batch 0\.\.4095"):
+        ops.window_outputs(coords, 3, 2, 1)
+
+
+@pytest.mark.parametrize("row", OUT_OF_RANGE)
 def test_voxels_out_of_range_are_errors(row):
     coords = np.array([(0, 0, 0, 0), row], np.int32)
     for call in (
@@ -252,6 +273,19 @@ def test_voxels_out_of_range_are_errors(row):
     ):
         with pytest.raises(ValueError, match=r"row 1 \(batch .* lies outside batch 0\.\.4095"):
             call(coords)
+
+
+def test_rows_that_do_not_exist_are_absent_on_a_gpu(device):
+    if device.kind == "cpu":
+        pytest.skip("on the CPU they are errors")
+    parent, offset = np.array([0, 1, 7, -9, 0, 1], np.int32), np.array([0, 9, 0, 0, 0, 1], np.uint8)
+    table = device.numpy(ops.strided_table(device.array(parent), device.array(offset), 2))
+    assert np.argwhere(table >= 0).tolist() == [[0, 0], [1, 1]]
+    assert table[0, 0] == 4  # the last of two
+    table = np.array([[3, 0], [-7, 0], [1, -1]], np.int32)
+    assert device.numpy(ops.transpose_table(device.array(table), 2)).tolist() == [[-1, 1], [2, -1]]
+    counts = ops.voxel_counts(device.array(np.array([5, -7, 1], np.int32)), 2)
+    assert device.numpy(counts).tolist() == [0, 1]
 
 
 def test_rows_that_do_not_exist_are_errors():

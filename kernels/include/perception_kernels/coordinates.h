@@ -18,10 +18,11 @@ typedef struct pk_hash {
 /* Slots that a hash of n rows needs: a power of two; 0 where n is negative or too large. */
 PK_API int64_t pk_hash_capacity(int64_t n);
 
-/* Fill a hash with the rows of coords. A voxel that occurs twice is an error. */
+/* Fill a hash with the rows of coords. A voxel that occurs twice is an error. Waits for the stream of a GPU. */
 PK_API pk_status pk_hash_build(const pk_execution* where, const int32_t* coords, int64_t n, const pk_hash* hash);
 
-/* rows[i] = the row whose voxel equals wanted[i], or -1. */
+/* rows[i] = the row whose voxel equals wanted[i], or -1. On a GPU, a wanted voxel out of range is not found; on the CPU
+ * it is an error. */
 PK_API pk_status pk_hash_query(const pk_execution* where, const pk_hash* hash, const int32_t* wanted, int64_t n,
                                int32_t* rows);
 

@@ -21,7 +21,8 @@ typedef struct pk_window {
 } pk_window;
 
 /* Neighbours in a box of odd sizes (1, 3, 5, 7) around each voxel: table [n, size_x * size_y * size_z]. A voxel that
- * occurs twice is an error on the CPU; a GPU uses its first row. */
+ * occurs twice or lies out of range is an error on the CPU; on a GPU any one of its rows is used, or it has no
+ * neighbours. */
 PK_API pk_status pk_submanifold_table(const pk_execution* where, const int32_t* coords, int64_t n,
                                       const int32_t kernel_size[3], int32_t* table);
 
@@ -31,14 +32,14 @@ PK_API pk_status pk_submanifold_table(const pk_execution* where, const int32_t* 
 PK_API pk_status pk_window_outputs(const pk_execution* where, const int32_t* coords, int64_t n, const pk_window* window,
                                    const int32_t bounds[6], int32_t* out_coords, int64_t capacity, int64_t* count);
 
-/* The inputs in the window of each output: table [n_out, size_x * size_y * size_z]. An input voxel that occurs twice
- * is an error on the CPU; a GPU uses its first row. */
+/* The inputs in the window of each output: table [n_out, size_x * size_y * size_z]. A voxel out of
+ * range, or an input that occurs twice, is an error on the CPU; on a GPU it is absent, or its first row is used. */
 PK_API pk_status pk_window_table(const pk_execution* where, const int32_t* coords, int64_t n, const int32_t* out_coords,
                                  int64_t n_out, const pk_window* window, int32_t* table);
 
 /* Children of each coarse voxel, where size and stride are equal: table [n_coarse, kernel_volume], z fastest, from the
- * outputs of pk_downsample; kernel_volume 1..256 is the product of the strides. Rows with parent -1 are left out. On a
- * GPU, two rows with the same parent and offset are not noticed; the last one counts. */
+ * outputs of pk_downsample; kernel_volume 1..256 is the product of the strides. Rows with parent -1 are left out. Two
+ * rows with the same parent and offset are an error on the CPU; on a GPU the last one counts. */
 PK_API pk_status pk_strided_table(const pk_execution* where, const int32_t* parent, const uint8_t* offset, int64_t n,
                                   int64_t n_coarse, int32_t kernel_volume, int32_t* table);
 

@@ -71,7 +71,11 @@ class CoordinateHash:
         binding.call("pk_hash_build", *arguments, threads=threads)
 
     def query(self, wanted: Any, threads: int | None = None) -> Int32Array:
-        """Find the row of each wanted voxel, int32 [Q, 4]: int32 [Q], -1 where there is none."""
+        """Find the row of each wanted voxel, int32 [Q, 4]: int32 [Q], -1 where there is none.
+
+        Raises:
+            ValueError: on the CPU, a wanted voxel lies out of range; on a GPU it is just not found.
+        """
         wanted = as_array(wanted, np.int32, (None, 4), "wanted")
         rows = empty(wanted, len(wanted), np.int32)
         arguments = (ctypes.byref(self.native), wanted, len(wanted), rows)

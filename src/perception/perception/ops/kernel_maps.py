@@ -38,7 +38,7 @@ def submanifold_table(coords: Any, kernel_size: PerAxis = 3, threads: int | None
         threads: CPU threads, all by default.
 
     Raises:
-        ValueError: another size, a voxel out of range, or (on the CPU) one that occurs twice.
+        ValueError: another size, or (on the CPU) a voxel out of range or one that occurs twice.
     """
     coords = coords.coords if isinstance(coords, CoordinateHash) else coords
     coords = as_array(coords, np.int32, (None, 4), "coords")
@@ -114,7 +114,7 @@ def window_table(
         threads: CPU threads, all by default.
 
     Raises:
-        ValueError: a size that is not allowed, a voxel out of range, or (on the CPU) an input that occurs twice.
+        ValueError: a size that is not allowed, or (on the CPU) a voxel out of range or an input that occurs twice.
     """
     coords = as_array(coords, np.int32, (None, 4), "coords")
     out_coords = as_array(out_coords, np.int32, (None, 4), "out_coords")
