@@ -3,11 +3,12 @@
 #define PERCEPTION_KERNELS_H_
 
 #include "perception_kernels/bev_pool.h"
-#include "perception_kernels/common.h"
 #include "perception_kernels/boxes.h"
+#include "perception_kernels/common.h"
 #include "perception_kernels/coordinates.h"
-#include "perception_kernels/image.h"
 #include "perception_kernels/dense_voxels.h"
+#include "perception_kernels/feed_forward.h"
+#include "perception_kernels/image.h"
 #include "perception_kernels/kernel_map.h"
 #include "perception_kernels/points.h"
 #include "perception_kernels/sparse_conv.h"

@@ -53,6 +53,7 @@ TORCH_FILES = {
     "ops/autograd_bev.py",
     "ops/autograd_voxels.py",
     "ops/reference.py",
+    "ops/reference_attention.py",
     "ops/reference_bev.py",
     "ops/reference_boxes.py",
     "ops/reference_maps.py",

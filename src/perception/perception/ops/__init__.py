@@ -34,6 +34,7 @@ from perception.ops.detections import (
     heatmap_peaks,
     query_scores,
 )
+from perception.ops.feed_forward import LayerNorm, layer_norm, linear
 from perception.ops.images import ResizeTables, resize_normalize, resize_tables
 from perception.ops.kernel_maps import (
     output_shape,
@@ -62,6 +63,7 @@ __all__ = [
     "CoordinateHash",
     "Downsampling",
     "HardVoxels",
+    "LayerNorm",
     "Peaks",
     "ResizeTables",
     "VoxelGrid",
@@ -88,8 +90,10 @@ __all__ = [
     "heatmap_peaks",
     "instruction_set",
     "inverse_convolution",
+    "layer_norm",
     "lift_pool",
     "lift_pool_gradient",
+    "linear",
     "output_shape",
     "quantize",
     "query_scores",

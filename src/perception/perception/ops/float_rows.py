@@ -1,0 +1,53 @@
+"""Rows of float32 or float16 features at the border to native code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from perception.ops.arrays import Array, as_array, check_shape, dtype_of, view
+
+#: Types of stored features and what the library calls them (pk_dtype).
+DTYPES = {np.dtype(np.float32): 0, np.dtype(np.float16): 1}
+
+
+def float_dtype(value: Any, name: str) -> np.dtype[Any]:
+    """Tell the type of features; anything but float32 and float16 is a ValueError."""
+    dtype = dtype_of(value, name)
+    if dtype not in DTYPES:
+        raise ValueError(f"{name} must be float32 or float16, found {dtype.name}")
+    return dtype
+
+
+def float_rows(value: Any, name: str, columns: int | None = None) -> tuple[Array, np.dtype[Any]]:
+    """Check a dense float32 or float16 array [N, columns]; also give its type."""
+    dtype = float_dtype(value, name)
+    return as_array(value, dtype, (None, columns), name), dtype
+
+
+def strided_rows(value: Any, dtype: np.dtype[Any], shape: tuple[int | None, ...], name: str) -> tuple[Array, int]:
+    """Check an array [N, C] of a type whose rows are dense but may lie apart; also give their distance in elements.
+
+    Columns of a larger array pass, so that a layer's stacked output is used in place.
+    """
+    array = view(value, name)
+    if dtype_of(array, name) != dtype:
+        raise ValueError(f"{name} must be {dtype.name}, found {dtype_of(array, name).name}")
+    check_shape(array, shape, name)
+    strides = _strides(array)
+    rows, columns = array.shape
+    if strides is None or rows * columns == 0:
+        return array, max(columns, 1)
+    step, rest = divmod(strides[0], dtype.itemsize)
+    if (columns > 1 and strides[1] != dtype.itemsize) or rest or (rows > 1 and step < columns):
+        raise ValueError(f"{name} must have dense rows one after another; pass a contiguous copy")
+    return array, max(step, columns)
+
+
+def _strides(array: Array) -> tuple[int, ...] | None:
+    """Bytes between elements along each axis; None where the array is dense."""
+    if isinstance(array, np.ndarray):
+        return array.strides
+    strides = array.__cuda_array_interface__.get("strides")
+    return None if strides is None else tuple(strides)
