@@ -13,5 +13,6 @@
 #include "perception_kernels/points.h"
 #include "perception_kernels/sparse_conv.h"
 #include "perception_kernels/voxels.h"
+#include "perception_kernels/window.h"
 
 #endif /* PERCEPTION_KERNELS_H_ */

@@ -53,6 +53,15 @@ from perception.ops.points import (
     trilinear_table,
 )
 from perception.ops.voxels import HardVoxels, VoxelGrid, grid_cells, quantize, voxelize, voxelize_hard
+from perception.ops.windows import (
+    TokenGroups,
+    WindowWalk,
+    add_position,
+    group_tokens,
+    sine_table,
+    window_keys,
+    window_order,
+)
 
 __all__ = [
     "BevGrid",
@@ -66,8 +75,11 @@ __all__ = [
     "LayerNorm",
     "Peaks",
     "ResizeTables",
+    "TokenGroups",
     "VoxelGrid",
     "Voxels",
+    "WindowWalk",
+    "add_position",
     "bev_plan",
     "bev_pool",
     "bev_pool_gradient",
@@ -87,6 +99,7 @@ __all__ = [
     "devoxelize_gradient",
     "downsample",
     "grid_cells",
+    "group_tokens",
     "heatmap_peaks",
     "instruction_set",
     "inverse_convolution",
@@ -102,6 +115,7 @@ __all__ = [
     "rotated_nms",
     "scatter_mean",
     "scatter_mean_gradient",
+    "sine_table",
     "sparse_convolution",
     "strided_table",
     "submanifold_table",
@@ -112,6 +126,8 @@ __all__ = [
     "voxelize",
     "voxelize_hard",
     "weight_gradient",
+    "window_keys",
+    "window_order",
     "window_outputs",
     "window_table",
     "x_fastest_weights",
