@@ -2,6 +2,7 @@
 #ifndef PERCEPTION_KERNELS_H_
 #define PERCEPTION_KERNELS_H_
 
+#include "perception_kernels/attention.h"
 #include "perception_kernels/bev_pool.h"
 #include "perception_kernels/boxes.h"
 #include "perception_kernels/common.h"

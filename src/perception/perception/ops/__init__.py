@@ -4,6 +4,7 @@
 differentiable. Neither is imported here: the deployed path needs no PyTorch.
 """
 
+from perception.ops.attention import group_attention
 from perception.ops.bev_pool import (
     BevGrid,
     BevPlan,
@@ -99,6 +100,7 @@ __all__ = [
     "devoxelize_gradient",
     "downsample",
     "grid_cells",
+    "group_attention",
     "group_tokens",
     "heatmap_peaks",
     "instruction_set",
