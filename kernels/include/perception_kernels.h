@@ -11,6 +11,7 @@
 #include "perception_kernels/feed_forward.h"
 #include "perception_kernels/image.h"
 #include "perception_kernels/kernel_map.h"
+#include "perception_kernels/pillars.h"
 #include "perception_kernels/points.h"
 #include "perception_kernels/sparse_conv.h"
 #include "perception_kernels/voxels.h"

@@ -46,6 +46,7 @@ from perception.ops.kernel_maps import (
     window_table,
     x_fastest_weights,
 )
+from perception.ops.pillars import PillarGrid, Pillars, find_pillars, pillar_features, pillars_to_map, segment_reduce
 from perception.ops.points import (
     devoxelize,
     devoxelize_gradient,
@@ -75,6 +76,8 @@ __all__ = [
     "HardVoxels",
     "LayerNorm",
     "Peaks",
+    "PillarGrid",
+    "Pillars",
     "ResizeTables",
     "TokenGroups",
     "VoxelGrid",
@@ -99,6 +102,7 @@ __all__ = [
     "devoxelize",
     "devoxelize_gradient",
     "downsample",
+    "find_pillars",
     "grid_cells",
     "group_attention",
     "group_tokens",
@@ -110,6 +114,8 @@ __all__ = [
     "lift_pool_gradient",
     "linear",
     "output_shape",
+    "pillar_features",
+    "pillars_to_map",
     "quantize",
     "query_scores",
     "resize_normalize",
@@ -117,6 +123,7 @@ __all__ = [
     "rotated_nms",
     "scatter_mean",
     "scatter_mean_gradient",
+    "segment_reduce",
     "sine_table",
     "sparse_convolution",
     "strided_table",
