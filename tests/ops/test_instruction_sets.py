@@ -32,6 +32,17 @@ every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)[:, None]
 rows, ones = np.arange(1 << 16, dtype=np.int32)[:, None], np.ones((1, 1, 31), np.float16)
 others = np.random.default_rng(0).permutation(np.resize(every, (1 << 16, 31)))
 results["rounded"] = ops.sparse_convolution(every, rows, ones, None, others)
+draw = np.random.default_rng(1)
+points, grid = draw.uniform(-4, 4, (3, 7, 5, 6, 3)), ops.BevGrid((-3, -3, -3), (1, 1, 6), (6, 6, 1))
+plan = ops.bev_plan(points.astype(np.float32), grid)
+for channels in (5, 83):
+    depth, context = draw.random((3, 7, 5, 6), np.float32), draw.random((3, channels, 5, 6), np.float32)
+    results[f"lifted {channels}"] = lifted = ops.lift_pool(depth, context, plan)
+    gradients = ops.lift_pool_gradient(depth, context, lifted, plan)
+    results[f"to depth {channels}"], results[f"to context {channels}"] = gradients
+image, tables = draw.integers(0, 256, (50, 210), dtype=np.uint8), ops.resize_tables((50, 70), (23, 41))
+results["image"] = ops.resize_normalize(image, "rgb8", tables)
+results["levels"] = np.rint(255 * ops.resize_normalize(image, "rgb8", tables, channels_last=True))
 np.savez(sys.argv[2], **results)
 """
 
