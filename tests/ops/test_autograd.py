@@ -33,11 +33,12 @@ def assert_gradients_agree(native, plain, *leaves):
         assert error < TOLERANCE
 
 
+@pytest.mark.parametrize("submanifold", [False, True])
 @pytest.mark.parametrize("channels", [(4, 6), (13, 32)])
-def test_sparse_convolution(coords, level, channels):
+def test_sparse_convolution(coords, channels, submanifold):
     table = ops.submanifold_table(coords)
     assert_gradients_agree(
-        lambda f, w, b: autograd.sparse_convolution(f, table, w, b),
+        lambda f, w, b: autograd.sparse_convolution(f, table, w, b, submanifold=submanifold),
         lambda f, w, b: reference.sparse_convolution(f, torch.from_numpy(table), w, b),
         normal(len(coords), channels[0]),
         normal(27, *channels),
@@ -84,6 +85,39 @@ def test_tensors_that_are_not_contiguous_work():
     table, features, weight = ops.submanifold_table(coords), normal(3, 2).t(), normal(27, 4, 3).transpose(1, 2)
     expected = reference.sparse_convolution(features, torch.from_numpy(table), weight)
     torch.testing.assert_close(autograd.sparse_convolution(features, table, weight), expected)
+
+
+def test_float16_features_give_float32_gradients_of_weight_and_bias():
+    coords = np.array([[0, 0, 0, 0], [0, 1, 0, 0]], np.int32)
+    features = normal(2, 3).half().requires_grad_()
+    weight, bias = normal(27, 3, 4).requires_grad_(), normal(4).requires_grad_()
+    table = ops.submanifold_table(coords)
+    result = autograd.sparse_convolution(features, table, weight, bias, submanifold=True)
+    gradients = torch.autograd.grad(result, (features, weight, bias), normal(2, 4).half())
+    assert [value.dtype for value in (result, *gradients)] == [torch.float16] * 2 + [torch.float32] * 2
+    singles = [leaf.detach().float().requires_grad_() for leaf in (features, weight, bias)]
+    expected = reference.sparse_convolution(singles[0], torch.from_numpy(table), *singles[1:])
+    wanted = torch.autograd.grad(expected, singles, normal(2, 4).half().float())
+    for found, value in zip((result, *gradients), (expected, *wanted), strict=True):
+        torch.testing.assert_close(found.float(), value, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.gpu
+def test_convolutions_on_cuda(device, coords, level):
+    table = ops.submanifold_table(coords)
+    assert_gradients_agree(
+        lambda f, w: autograd.sparse_convolution(f.cuda(), device.array(table), w.cuda(), submanifold=True).cpu(),
+        lambda f, w: reference.sparse_convolution(f, torch.from_numpy(table), w),
+        normal(len(coords), 5),
+        normal(27, 5, 9),
+    )
+    parents = [device.array(values) for values in (level.parent, level.offset)]
+    assert_gradients_agree(
+        lambda f, w: autograd.inverse_convolution(f.cuda(), *parents, w.cuda()).cpu(),
+        lambda f, w: reference.inverse_convolution(f, *(values.cpu() for values in parents), w),
+        normal(len(level.coords), 5),
+        normal(8, 5, 9),
+    )
 
 
 def test_only_the_gradients_that_are_wanted_are_computed():

@@ -55,7 +55,8 @@ class Conv3d(nn.Module):
         elif self.transposed:
             result = autograd.inverse_convolution(features, *tables.up(level), self.kernel)
         else:
-            result = autograd.sparse_convolution(features, self.table(tensor), self.kernel)
+            table, submanifold = self.table(tensor), self.kernel_size == 3
+            result = autograd.sparse_convolution(features, table, self.kernel, submanifold=submanifold)
         return SparseTensor(result, tables, level)
 
     def table(self, tensor: SparseTensor) -> NDArray[np.int32]:
