@@ -1,3 +1,5 @@
+#include <numeric>
+
 #include "common/radix_sort.cuh"
 #include "common/tensor_core.cuh"
 #include "sparse_conv/cuda.hpp"
@@ -69,6 +71,16 @@ class Weights {
   Scratch<unsigned char> transposed_;
 };
 
+Pairs pairs_of(const pk_convolution& layer, const pk_prepared_table& prepared) {
+  const int64_t total = std::accumulate(prepared.pair_counts, prepared.pair_counts + layer.kernel_volume, int64_t{0});
+  return {prepared.pair_begins,
+          prepared.pair_inputs,
+          prepared.pair_outputs,
+          prepared.pair_counts,
+          total,
+          (layer.n_out + PK_PAIR_TILE - 1) / PK_PAIR_TILE};
+}
+
 // Rows without a parent last.
 __global__ void key_by_offset(const int32_t* parent, const uint8_t* offset, int64_t n, int volume, uint64_t* keys,
                               int32_t* rows) {
@@ -91,6 +103,23 @@ void sparse_convolution(const Gpu& gpu, const pk_convolution& layer, const int32
   const Weights weights(gpu, layer);
   const InputRows inputs = {table, nullptr, nullptr, nullptr, layer.n_in, layer.n_out, layer.kernel_volume};
   implicit_gemm(gpu, weights.of(layer), inputs, choose(gpu, layer));
+}
+
+void prepared_convolution(const Gpu& gpu, const pk_convolution& layer, const pk_prepared_table& prepared,
+                          const pk_convolution_tuning& tuning) {
+  require_channels(layer);
+  const Weights weights(gpu, layer);
+  Choice choice = choose(gpu, layer);
+  if (tuning.tile_columns != 0) choice.tile_rows = tuning.tile_rows, choice.tile_columns = tuning.tile_columns;
+  choice.tensor_cores = choice.tensor_cores && tuning.tensor_cores != 0;
+  if (tuning.dataflow == PK_DATAFLOW_BY_RULE || tuning.dataflow == PK_IMPLICIT_GEMM) {
+    const InputRows inputs = {prepared.table,     nullptr, nullptr, prepared.order, layer.n_in, layer.n_out,
+                              layer.kernel_volume};
+    return implicit_gemm(gpu, weights.of(layer), inputs, choice);
+  }
+  const Pairs pairs = pairs_of(layer, prepared);
+  if (tuning.dataflow == PK_FETCH_ON_DEMAND) return fetch_on_demand(gpu, weights.of(layer), pairs, choice);
+  gather_scatter(gpu, weights.of(layer), pairs, choice, tuning.epsilon, tuning.threshold);
 }
 
 // Rows that use the same weight are computed together.

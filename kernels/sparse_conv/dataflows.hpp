@@ -42,6 +42,31 @@ struct InputRows {
   }
 };
 
+// The pairs of a table (pk_list_pairs). `begins` are of tiles of PK_PAIR_TILE output rows; `counts` lie in host memory.
+struct Pairs {
+  const int32_t* begins;
+  const int32_t* inputs;
+  const int32_t* outputs;
+  const int64_t* counts;
+  int64_t total;
+  int64_t tiles;
+
+  // The pairs of a weight and a tile: within the list, whatever the begins are.
+  struct Range {
+    int32_t begin, count;
+  };
+  PK_ON_DEVICE Range range(int64_t k, int64_t tile) const {
+    const int64_t begin = begins[k * tiles + tile];
+    const int64_t end = begins[k * tiles + tile + 1];
+    if (begin < 0 || end > total || end - begin > PK_PAIR_TILE || end <= begin) return {0, 0};
+    return {static_cast<int32_t>(begin), static_cast<int32_t>(end - begin)};
+  }
+};
+
+// With weights as [volume, c_in, c_out], whatever layer.transpose_weight says.
 void implicit_gemm(const Gpu& gpu, const pk_convolution& layer, const InputRows& inputs, const Choice& choice);
+void fetch_on_demand(const Gpu& gpu, const pk_convolution& layer, const Pairs& pairs, const Choice& choice);
+void gather_scatter(const Gpu& gpu, const pk_convolution& layer, const Pairs& pairs, const Choice& choice,
+                    float epsilon, int64_t threshold);
 
 }  // namespace pk::cuda

@@ -34,7 +34,7 @@ struct WeightGroup {
   int64_t first_column;
   unsigned used;  // a bit for each weight that a row of the tile uses
 
-  __device__ At first() const { return next_used(0); }
+  __device__ At first_step() const { return next_used(0); }
   __device__ At next(At at) const { return next_used(at + Arithmetic::kDepth); }
   __device__ bool ended(At at) const { return at >= depth; }
   __device__ int rows(At) const { return tile_rows; }
@@ -114,6 +114,7 @@ template <typename Arithmetic, typename Tile>
 __global__ void __launch_bounds__(Tile::kThreads)
     implicit_gemm(ImplicitGemm<typename Arithmetic::Element> call, int tiles_beside) {
   using Shared = Memory<Arithmetic, Tile>;
+  static_assert(Shared::kBytes <= 48 * 1024, "no GPU has less");
   PK_DYNAMIC_SHARED(unsigned char, shared);
   const Shared memory(shared);
   Product<Arithmetic, Tile> product(shared);

@@ -6,8 +6,9 @@
 
 namespace pk::cuda {
 
-// Steps tell what to multiply: first(), next(at), ended(at); left(at, row, depth) and right(at, depth, column) give a
-// chunk each; rows(at) of the left side matter; after(at, product) may use the sums. All threads of the block agree.
+// Steps tell what to multiply: first_step(), next(at), ended(at); left(at, row, depth) and right(at, depth, column)
+// give a chunk each; rows(at) of the left side matter; after(at, product) may use the sums. All threads of the block
+// agree.
 template <typename Arithmetic, typename Tile>
 class Product {
  public:
@@ -37,7 +38,7 @@ class Product {
   // Ends with a barrier.
   template <typename Steps>
   __device__ void run(Steps& steps) {
-    auto at = steps.first();
+    auto at = steps.first_step();
     if (steps.ended(at)) return;
     fetch(steps, at);
     store(0);

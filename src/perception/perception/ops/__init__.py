@@ -54,6 +54,7 @@ from perception.ops.points import (
     scatter_mean_gradient,
     trilinear_table,
 )
+from perception.ops.prepared import Dataflow, Pairs, PreparedTable, Tuning
 from perception.ops.voxels import HardVoxels, VoxelGrid, grid_cells, quantize, voxelize, voxelize_hard
 from perception.ops.windows import (
     TokenGroups,
@@ -72,14 +73,18 @@ __all__ = [
     "BoxMaps",
     "ClassSuppression",
     "CoordinateHash",
+    "Dataflow",
     "Downsampling",
     "HardVoxels",
     "LayerNorm",
+    "Pairs",
     "Peaks",
     "PillarGrid",
     "Pillars",
+    "PreparedTable",
     "ResizeTables",
     "TokenGroups",
+    "Tuning",
     "VoxelGrid",
     "Voxels",
     "WindowWalk",

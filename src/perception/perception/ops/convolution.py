@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.ops import binding
-from perception.ops.arrays import address, as_array, as_features, common_place, empty
+from perception.ops.arrays import CPU, address, as_array, as_features, common_place, empty, place_of
+from perception.ops.prepared import PreparedTable, Tuning
 
 Float32Array = NDArray[np.float32]
 FeatureArray = NDArray[np.float32] | NDArray[np.float16]
@@ -35,24 +36,38 @@ def sparse_convolution(
     relu: bool = False,
     *,
     transpose_weight: bool = False,
+    tuning: Tuning | None = None,
     threads: int | None = None,
 ) -> FeatureArray:
     """Sum features[table[o, k]] @ weight[k] over k, then bias, residual and ReLU: [N_out, C_out].
 
     Args:
         features: float32 or float16 [N_in, C_in].
-        table: int32 [N_out, K] from `submanifold_table`, `strided_table` or `transpose_table`.
+        table: int32 [N_out, K] from `submanifold_table`, `strided_table` or `transpose_table`, or a `PreparedTable` of
+            it, which makes repeated use on a GPU faster.
         weight: of the type of the features, [K, C_in, C_out]; [K, C_out, C_in] with `transpose_weight`.
         bias: float32 [C_out] or None.
         residual: of the type of the features, [N_out, C_out], or None; added before the ReLU.
         relu: whether negative results become 0.
         transpose_weight: multiply by each weight[k] transposed (the gradient of data).
+        tuning: how a GPU computes the layer, by rule if None; needs a `PreparedTable`.
         threads: CPU threads, all by default; the result does not depend on it.
     """
-    table = as_array(table, np.int32, (None, None), "table")
+    prepared = table if isinstance(table, PreparedTable) else None
+    if tuning is not None and prepared is None:
+        raise ValueError("a tuning needs a PreparedTable")
+    table = prepared.table if prepared is not None else as_array(table, np.int32, (None, None), "table")
     layer = _Layer(features, weight, bias, residual, relu, transpose_weight, len(table))
     layer.check_volume(table.shape[1])
-    binding.call("pk_sparse_convolution", ctypes.byref(layer.native), table, threads=threads, on=layer.output)
+    if prepared is None or place_of(table).device == CPU:
+        binding.call("pk_sparse_convolution", ctypes.byref(layer.native), table, threads=threads, on=layer.output)
+        return layer.output
+    common_place("the layer", (table, layer.output))
+    if layer.native.n_in != prepared.input_count:
+        raise ValueError(f"the table is of {prepared.input_count} input rows, but there are {layer.native.n_in}")
+    tuning = tuning or Tuning()
+    arguments = (ctypes.byref(native) for native in (layer.native, prepared.native(tuning), tuning.native))
+    binding.call("pk_prepared_convolution", *arguments, on=layer.output)
     return layer.output
 
 
