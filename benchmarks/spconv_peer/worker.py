@@ -51,22 +51,26 @@ def prepare_layer(coords: np.ndarray, features: np.ndarray, weight: np.ndarray) 
     return lambda: module(tensor).features
 
 
-def prepare_maps(coords: np.ndarray) -> Callable[[], torch.Tensor]:
-    """The maps of all five levels, by layers of a single channel."""
-    import spconv.pytorch as spconv
+def prepare_maps(coords: np.ndarray, levels: int) -> Callable[[], torch.Tensor]:
+    """The maps of a U-Net and nothing else, size 3 on every level and size 2 between them; gives the pairs of each."""
+    from spconv.core import ConvAlgo
+    from spconv.pytorch.ops import get_indice_pairs
 
-    def ones(volume: int) -> Layer:
-        return Layer(np.ones((volume, 1, 1), np.float32), np.zeros(1, np.float32))
+    finest = _indices(coords)
+    batches, none, ones = int(coords[:, 0].max()) + 1, [0] * 3, [1] * 3
 
-    levels = [(_submanifold(spconv, ones(27), f"level{i}"), _down(spconv, ones(8), i)) for i in range(5)]
-    features = np.ones((len(coords), 1), np.float32)
+    def pairs(indices: torch.Tensor, sides: list[int], size: int, stride: int) -> tuple[torch.Tensor, ...]:
+        arguments = ([size] * 3, [stride] * 3, none, ones, none, stride == 1)
+        return get_indice_pairs(indices, batches, sides, ConvAlgo.Native, *arguments)
 
     def build() -> torch.Tensor:
-        x = _tensor(spconv, coords, features)
-        for index, (neighbours, down) in enumerate(levels):
-            x = neighbours(x)
-            x = down(x) if index < len(STAGES) else x
-        return x.features
+        indices, sides = finest, _sides(finest)
+        counts = [pairs(indices, sides, 3, 1)[2]]
+        for _ in range(levels - 1):
+            indices, _, count = pairs(indices, sides, 2, 2)
+            sides = [side // 2 for side in sides]
+            counts += [count, pairs(indices, sides, 3, 1)[2]]
+        return torch.cat(counts)
 
     return build
 
@@ -131,9 +135,17 @@ class _MinkUNet:
 
 
 def _tensor(spconv: Any, coords: np.ndarray, features: np.ndarray) -> Any:
-    indices = np.ascontiguousarray(coords[:, [0, 3, 2, 1]])
-    sides = (indices[:, 1:].max(0) // LEVELS + 1) * LEVELS
-    return spconv.SparseConvTensor(torch.from_numpy(features), torch.from_numpy(indices), sides.tolist(), 1)
+    indices = _indices(coords)
+    return spconv.SparseConvTensor(torch.from_numpy(features), indices, _sides(indices), 1)
+
+
+def _indices(coords: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(coords[:, [0, 3, 2, 1]]))
+
+
+def _sides(indices: torch.Tensor) -> list[int]:
+    sides: list[int] = ((indices[:, 1:].amax(0) // LEVELS + 1) * LEVELS).tolist()
+    return sides
 
 
 def _relu(x: Any) -> Any:

@@ -31,7 +31,7 @@ __global__ void flag_kernel(DeviceHash hash, const int64_t* slots, int64_t n, in
 
 __global__ void offset_kernel(const int32_t* coords, int64_t n, Stride stride, uint8_t* offset) {
   const int64_t row = global_index();
-  if (row >= n) return;
+  if (row >= n || !in_range(coords + 4 * row)) return;  // which the numbering reports
   int32_t place = 0;
   for (int axis = 0; axis < 3; ++axis) {
     const int32_t c = coords[4 * row + axis + 1], step = stride.of[axis];
