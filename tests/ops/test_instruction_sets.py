@@ -43,6 +43,13 @@ for channels in (5, 83):
 image, tables = draw.integers(0, 256, (50, 210), dtype=np.uint8), ops.resize_tables((50, 70), (23, 41))
 results["image"] = ops.resize_normalize(image, "rgb8", tables)
 results["levels"] = np.rint(255 * ops.resize_normalize(image, "rgb8", tables, channels_last=True))
+halves = np.sort(every[np.isfinite(every)])[:, None]
+results["there and back"] = ops.segment_reduce(halves, np.arange(len(halves) + 1, dtype=np.int32), "mean")
+for size, width in ((5, 15), (69, 96), (144, 48)):
+    q, k, v = draw.standard_normal((3, 2 * size, width), np.float32)
+    results[f"attended {size}"] = ops.group_attention(q, k, v, 3, size)
+    norm = ops.LayerNorm(np.ones(2 * size, np.float32), np.zeros(2 * size, np.float32))
+    results[f"dense {size}"] = ops.linear(q, k, None, "gelu", norm=norm)
 np.savez(sys.argv[2], **results)
 """
 
