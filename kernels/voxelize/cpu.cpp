@@ -39,7 +39,8 @@ int64_t keep_distinct(const std::vector<int32_t>& xyz, const int32_t* origin, in
     int32_t* voxel = coords + 4 * static_cast<int64_t>(count);
     voxel[0] = batch;
     for (int axis = 0; axis < 3; ++axis) voxel[axis + 1] = xyz[3 * row + axis] - origin[axis];
-    inverse[row] = hash.find_or_insert(checked_key(voxel, 0), count);
+    if (!in_range(voxel[0], voxel[1], voxel[2], voxel[3])) throw_out_of_range(voxel, row);
+    inverse[row] = hash.find_or_insert(pack(voxel[0], voxel[1], voxel[2], voxel[3]), count);
     if (inverse[row] == count) first[count++] = static_cast<int32_t>(row);
   }
   return count;

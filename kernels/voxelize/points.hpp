@@ -33,10 +33,19 @@ struct Grid {
   int32_t cells[3];
 };
 
+// Channel `channel` of a point. A GPU reads floats only where they are aligned.
+inline PK_HOST_DEVICE float value_of(const Points& points, int64_t row, int64_t channel) {
+  const char* from = points.data + row * points.stride + static_cast<int64_t>(sizeof(float)) * channel;
+#if defined(__CUDA_ARCH__)
+  if (reinterpret_cast<uint64_t>(from) % sizeof(float) == 0) return *reinterpret_cast<const float*>(from);
+#endif
+  float value = 0.0F;
+  memcpy(&value, from, sizeof(value));
+  return value;
+}
+
 inline PK_HOST_DEVICE Xyz xyz_of(const Points& points, int64_t row) {
-  Xyz xyz;
-  memcpy(xyz.value, points.data + row * points.stride, sizeof(xyz.value));
-  return xyz;
+  return {{value_of(points, row, 0), value_of(points, row, 1), value_of(points, row, 2)}};
 }
 
 inline PK_HOST_DEVICE bool is_finite(const Xyz& xyz) {

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -22,10 +22,6 @@ def assert_same(actual, expected):
         found = getattr(actual, name)
         assert found.dtype == wanted.dtype, name
         np.testing.assert_array_equal(found, wanted, err_msg=name)
-
-
-def random_points(rows, seed=0):
-    return np.random.default_rng(seed).normal(0, 8, (rows, 4)).astype(np.float32)
 
 
 def test_hash_finds_every_row_and_nothing_else(device, coords, threads):
@@ -119,67 +115,3 @@ def test_calls_that_make_no_sense_are_errors():
         ops.downsample(coords, (1, 2))
     with pytest.raises(ValueError, match="inverse names a voxel that does not exist"):
         ops.voxel_counts(inverse + 1, 1)
-
-
-@pytest.mark.parametrize("rows", [0, 1, 2, 5000, 40000])
-@pytest.mark.parametrize("from_minimum", [True, False])
-def test_voxelize_equals_the_reference(rows, from_minimum, threads):
-    points = random_points(rows)
-    found = ops.voxelize(points, 0.3, from_minimum=from_minimum, batch=2, threads=threads)
-    assert_same(found, reference.voxelize(torch.from_numpy(points), 0.3, from_minimum=from_minimum, batch=2))
-
-
-def test_all_points_in_one_voxel():
-    voxels = ops.voxelize(np.full((300, 3), 1.01, np.float32), 0.2)
-    assert voxels.coords.tolist() == [[0, 0, 0, 0]]
-    assert voxels.first.tolist() == [0]
-    assert not voxels.inverse.any()
-
-
-def test_halves_round_to_even():
-    points = np.array([[0.5, 1.5, 2.5], [-0.5, -1.5, -2.5]], np.float32)
-    assert ops.quantize(points, 1.0).tolist() == [[0, 2, 2], [0, -2, -2]]
-
-
-@settings(max_examples=50)
-@given(st.integers(0, 2**32 - 1), st.floats(0.01, 2.0))
-def test_quantize_equals_float32_division(seed, size):
-    points = random_points(200, seed)
-    expected = np.rint(points[:, :3] / np.float32(size)).astype(np.int32)
-    np.testing.assert_array_equal(ops.quantize(points, size), expected)
-
-
-def test_rows_of_a_message_need_no_copy():
-    points = random_points(1000)
-    message = np.zeros(1000, [("xyz", "<f4", 3), ("odd", "u1", 7)])  # 19 bytes a row: unaligned
-    message["xyz"] = points[:, :3]
-    np.testing.assert_array_equal(ops.quantize(message["xyz"], 0.1), ops.quantize(points, 0.1))
-    np.testing.assert_array_equal(ops.quantize(points[::2], 0.1), ops.quantize(points, 0.1)[::2])
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_point_that_is_no_number_is_named(bad, threads):
-    points = random_points(30000)
-    points[[20123, 25000], 1] = bad
-    for call in (ops.quantize, ops.voxelize):
-        with pytest.raises(ValueError, match="point 20123 is NaN or infinite; remove such points first"):
-            call(points, 0.2, threads=threads)
-
-
-def test_points_too_far_away_are_an_error():
-    points = np.array([[0, 0, 0], [1e6, 0, 0]], np.float32)
-    with pytest.raises(ValueError, match="lies outside"):
-        ops.voxelize(points, 0.05)
-    with pytest.raises(ValueError, match="point 1 is too far away"):
-        ops.quantize(points * 1e6, 0.05)
-
-
-@pytest.mark.parametrize("size", [0, -1, np.nan, np.inf])
-def test_the_voxel_size_must_be_positive(size):
-    with pytest.raises(ValueError, match="voxel size must be a positive number"):
-        ops.voxelize(random_points(3), size)
-
-
-def test_real_scan_equals_the_reference(semantic_kitti_scan):
-    points = np.fromfile(semantic_kitti_scan, np.float32).reshape(-1, 4)
-    assert_same(ops.voxelize(points, 0.05), reference.voxelize(torch.from_numpy(points), 0.05))

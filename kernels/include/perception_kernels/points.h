@@ -10,7 +10,8 @@ extern "C" {
 
 /* The 8 voxels around each point and their trilinear weights. points float32 [n, 4] = batch, then xyz in voxels of
  * stride 1; hash: of the voxels at `stride`, in units of that stride. indices [n, 8] (-1 where absent; x slowest, z
- * fastest); weights [n, 8]: absent corners 0, the others divided by their sum + 1e-8. */
+ * fastest); weights [n, 8]: absent corners 0, the others divided by their sum + 1e-8. A point that is not finite or out
+ * of range is PK_OUT_OF_RANGE; on a GPU all of its corners are absent instead. */
 PK_API pk_status pk_trilinear_table(const pk_execution* where, const float* points, int64_t n, int32_t stride,
                                     const pk_hash* hash, int32_t* indices, float* weights);
 
