@@ -1,4 +1,4 @@
-"""Between points and voxels beside what voxels.py times: gradients, float16, cells of a grid, and PVConv's dense grids."""
+"""What voxels.py leaves out between points and voxels: gradients, float16, cells of a grid, PVConv's dense grids."""
 
 from __future__ import annotations
 

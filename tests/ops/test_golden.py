@@ -42,24 +42,27 @@ def test_convolution_by_a_given_table(case, golden, kind):
 
 
 @pytest.mark.parametrize("stride", [1, 2, 4])
-def test_between_points_and_voxels(case, golden, stride):
+def test_between_points_and_voxels(case, golden, stride, device):
     inputs, outputs, _, tolerance = case
-    points, coords = outputs["voxelize_point_coords"], outputs[f"devoxelize_s{stride}_coords"]
-    indices, corner_weights = ops.trilinear_table(points, coords, stride)
-    np.testing.assert_array_equal(indices, outputs[f"devoxelize_s{stride}_index"])
-    assert golden.relative_error(corner_weights, outputs[f"devoxelize_s{stride}_weights"]) < tolerance
-    result = ops.devoxelize(outputs[f"devoxelize_s{stride}_feats"], indices, corner_weights)
+    points, coords, features = (
+        device.array(outputs[name])
+        for name in ("voxelize_point_coords", f"devoxelize_s{stride}_coords", f"devoxelize_s{stride}_feats")
+    )
+    indices, weights = ops.trilinear_table(points, coords, stride)
+    np.testing.assert_array_equal(device.numpy(indices), outputs[f"devoxelize_s{stride}_index"])
+    assert golden.relative_error(device.numpy(weights), outputs[f"devoxelize_s{stride}_weights"]) < tolerance
+    result = device.numpy(ops.devoxelize(features, indices, weights))
     assert golden.relative_error(result, outputs[f"devoxelize_s{stride}"]) < tolerance
     kind = f"point_to_voxel_s{stride}"
-    means, _ = ops.scatter_mean(inputs["point_feats"], outputs[f"{kind}_index"], len(outputs[f"{kind}_coords"]))
-    assert golden.relative_error(means, outputs[kind]) < tolerance
+    index, count = device.array(outputs[f"{kind}_index"]), len(outputs[f"{kind}_coords"])
+    means, _ = ops.scatter_mean(device.array(inputs["point_feats"]), index, count)
+    assert golden.relative_error(device.numpy(means), outputs[kind]) < tolerance
 
 
-def test_initial_voxels(case, golden):
+def test_initial_voxels(case, golden, device):
     inputs, outputs, _, tolerance = case
-    floors = np.floor(outputs["voxelize_point_coords"]).astype(np.int32)
-    voxels = ops.unique(floors)
-    rows = ops.CoordinateHash(outputs["voxelize_coords"]).query(voxels.coords)
-    np.testing.assert_array_equal(rows[voxels.inverse], outputs["voxelize_index"])
-    means, _ = ops.scatter_mean(inputs["point_feats"], voxels.inverse, len(voxels.coords))
-    assert golden.relative_error(means, outputs["voxelize"][rows]) < tolerance
+    voxels = ops.unique(device.array(np.floor(outputs["voxelize_point_coords"]).astype(np.int32)))
+    rows = device.numpy(ops.CoordinateHash(device.array(outputs["voxelize_coords"])).query(voxels.coords))
+    np.testing.assert_array_equal(rows[device.numpy(voxels.inverse)], outputs["voxelize_index"])
+    means, _ = ops.scatter_mean(device.array(inputs["point_feats"]), voxels.inverse, len(voxels.coords))
+    assert golden.relative_error(device.numpy(means), outputs["voxelize"][rows]) < tolerance
