@@ -1,4 +1,4 @@
-"""Sparse convolution with prepared tables in every dataflow, what preparing costs, and the way up (plain: voxels.py)."""
+"""Sparse convolution with prepared tables in every dataflow, and what preparing costs (plain layers: voxels.py)."""
 
 from __future__ import annotations
 
