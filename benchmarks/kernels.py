@@ -27,7 +27,7 @@ sys.path.insert(0, str(TOP))
 sys.path.append(str(TOP / "build" / "peers"))  # installed by `make bench` (benchmarks/requirements.txt)
 
 from benchmarks import kernel_cases  # noqa: E402
-from benchmarks.kernel_cases import Case, Context, fastest_ms, real_scan  # noqa: E402
+from benchmarks.kernel_cases import Case, Context, fastest_ms, fastest_of_each_ms, real_scan  # noqa: E402
 from perception import ops  # noqa: E402
 from perception.data.simulation import simulate_drive  # noqa: E402
 
@@ -56,8 +56,10 @@ def measure_machine(threads: int) -> tuple[float, float]:
 
 def run_case(case: Case) -> Row:
     """Time ours and the peer."""
-    ours_ms = fastest_ms(case.ours)
-    peer_ms = case.peer_ms if case.peer is None else fastest_ms(case.peer, 3, 1.0)
+    if case.peer is None:
+        ours_ms, peer_ms = fastest_ms(case.ours), case.peer_ms
+    else:
+        ours_ms, peer_ms = fastest_of_each_ms([case.ours, case.peer])
     ratio = None if peer_ms is None else peer_ms / ours_ms
     return {
         "name": case.name,
