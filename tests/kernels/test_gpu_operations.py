@@ -1,4 +1,4 @@
-"""What make gpu-check times is tried out on the emulated GPU, so that minutes on a real one are not spent on mistakes."""
+"""What make gpu-check times is tried on the emulated GPU: no minute on a real one should be spent on mistakes."""
 
 import json
 import subprocess
