@@ -1,43 +1,19 @@
 #include "kernel_map/windows.hpp"
 
+#include "hash/table.hpp"
+#include "unique/voxel_numbers.hpp"
+
 namespace pk {
 namespace {
 
-// The distinct output voxels so far.
-class Outputs {
- public:
-  Outputs(int32_t* coords, int64_t capacity) : coords_(coords), capacity_(capacity) {}
-
-  void add(const int32_t* voxel) {
-    require(in_range(voxel[0], voxel[1], voxel[2], voxel[3]), kOutputOutOfRange);
-    if (count_ == rows_) grow();
-    const auto next = static_cast<int32_t>(count_);
-    if (hash_.find_or_insert(pack(voxel[0], voxel[1], voxel[2], voxel[3]), next) != next) return;
-    if (count_ == capacity_) throw_too_many_outputs(capacity_);
-    std::copy_n(voxel, 4, coords_ + 4 * count_++);
-  }
-
-  int64_t count() const { return count_; }
-
- private:
-  // A hash for twice as many: how many there will be is not known before.
-  void grow() {
-    rows_ *= 2;
-    memory_ = OwnedHash(rows_);
-    hash_ = memory_.view();
-    for (int64_t row = 0; row < count_; ++row) {
-      const int32_t* c = coords_ + 4 * row;
-      hash_.find_or_insert(pack(c[0], c[1], c[2], c[3]), static_cast<int32_t>(row));
-    }
-  }
-
-  int32_t* coords_;
-  int64_t capacity_;
-  int64_t count_ = 0;
-  int64_t rows_ = 1024;
-  OwnedHash memory_{rows_};
-  HashView hash_ = memory_.view();
-};
+// Keep an output voxel, if it is new.
+void add_output(const int32_t* voxel, int64_t capacity, VoxelNumbers& outputs) {
+  require(in_range(voxel[0], voxel[1], voxel[2], voxel[3]), kOutputOutOfRange);
+  if (outputs.count() < capacity)
+    outputs.find_or_add(voxel);
+  else if (outputs.find(voxel) < 0)
+    throw_too_many_outputs(capacity);
+}
 
 // The inputs in the windows of outputs that come in the order of their keys.
 class WindowSearch {
@@ -86,7 +62,7 @@ class WindowSearch {
 
 int64_t window_outputs(const int32_t* coords, int64_t n, const pk_window& window, const int32_t* bounds,
                        int32_t* out_coords, int64_t capacity) {
-  Outputs outputs(out_coords, capacity);
+  VoxelNumbers outputs(out_coords, n);
   for (int64_t row = 0; row < n; ++row) {
     checked_key(coords, row);
     const int32_t* c = coords + 4 * row;
@@ -97,7 +73,7 @@ int64_t window_outputs(const int32_t* coords, int64_t n, const pk_window& window
           voxel[1] = output_of(window, 0, c[1], kx);
           voxel[2] = output_of(window, 1, c[2], ky);
           voxel[3] = output_of(window, 2, c[3], kz);
-          if (bounds == nullptr || within(bounds, voxel)) outputs.add(voxel);
+          if (bounds == nullptr || within(bounds, voxel)) add_output(voxel, capacity, outputs);
         }
   }
   return outputs.count();

@@ -1,6 +1,5 @@
 #pragma once
 
-#include "hash/table.hpp"
 #include "kernel_map/sorted_voxels.hpp"
 #include "kernel_map/window.hpp"
 

@@ -4,24 +4,23 @@
 #include "common/call.hpp"
 #include "hash/table.hpp"
 #include "unique/cuda.hpp"
+#include "unique/voxel_numbers.hpp"
 
 namespace pk {
 namespace {
 
-// Number the voxels in order of first occurrence; make(row, coords) writes the voxel of a row and returns its key.
+// Number the voxels in order of first occurrence; make(row, voxel) writes the voxel of a row.
 template <typename Make>
 int64_t number_voxels(int64_t n, int32_t* voxels, int32_t* first, int32_t* inverse, const Make& make) {
-  OwnedHash owned(n);
-  HashView hash = owned.view();
-  int32_t count = 0;
+  VoxelNumbers numbers(voxels, n);
   for (int64_t row = 0; row < n; ++row) {
-    int32_t* next = voxels + 4 * static_cast<int64_t>(count);
-    inverse[row] = hash.find_or_insert(make(row, next), count);
-    if (inverse[row] != count) continue;
-    if (first != nullptr) first[count] = static_cast<int32_t>(row);
-    ++count;
+    int32_t* candidate = numbers.next();
+    const int32_t before = numbers.count();
+    make(row, candidate);
+    inverse[row] = numbers.find_or_add(candidate);
+    if (first != nullptr && inverse[row] == before) first[before] = static_cast<int32_t>(row);
   }
-  return count;
+  return numbers.count();
 }
 
 // Division by the stride of an axis, rounded down; by shifting where that does it.
@@ -48,14 +47,13 @@ int64_t downsample(const int32_t* coords, int64_t n, const int32_t* stride, int3
       place = place * stride[axis] + c[axis + 1] - voxel[axis + 1] * stride[axis];
     }
     offset[row] = static_cast<uint8_t>(place);
-    return pack(voxel[0], voxel[1], voxel[2], voxel[3]);
   });
 }
 
 int64_t unique(const int32_t* coords, int64_t n, int32_t* unique_coords, int32_t* first, int32_t* inverse) {
   return number_voxels(n, unique_coords, first, inverse, [&](int64_t row, int32_t* voxel) {
+    checked_key(coords, row);
     std::copy_n(coords + 4 * row, 4, voxel);
-    return checked_key(coords, row);
   });
 }
 
