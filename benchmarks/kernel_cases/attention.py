@@ -12,8 +12,9 @@ from torch.nn import functional
 from benchmarks.kernel_cases import Case, Context
 from perception import ops
 
-#: Tokens of a group, heads, channels of a head.
-ATTENTION = ((69, 8, 16), (144, 8, 16), (69, 4, 32), (144, 4, 32))
+#: Tokens of a group, heads, channels of a head, least ratio: FlatFormer's class default and published configuration,
+#: and wider heads.
+ATTENTION = ((69, 8, 16, 2.0), (144, 8, 16, 2.0), (69, 4, 32, 2.0), (144, 4, 32, None))
 TOKENS, FEWER_TOKENS = 16_000, 2_000
 SIZE, WINDOW = (468, 468), (13, 13)
 
@@ -23,7 +24,7 @@ def draw(*shape: int) -> np.ndarray:
     return np.random.default_rng([0, *shape]).standard_normal(shape, dtype=np.float32)
 
 
-def attention_case(context: Context, size: int, heads: int, channels: int) -> Case:
+def attention_case(context: Context, size: int, heads: int, channels: int, required: float | None) -> Case:
     """Attend within full groups; the peer finds its tokens gathered already and sorted by head, which is not timed."""
     groups = (FEWER_TOKENS if context.fast else TOKENS) // size
     q, k, v = (draw(groups * size, heads * channels) + np.float32(0.1 * seed) for seed in range(3))
@@ -37,7 +38,30 @@ def attention_case(context: Context, size: int, heads: int, channels: int) -> Ca
         return ops.group_attention(q, k, v, heads, size, threads=context.threads)
 
     name = f"attention in {groups} groups of {size}, {heads} x {channels}"
-    return Case(name, ours, "torch scaled_dot_product_attention", peer, 2.0)
+    return Case(name, ours, "torch scaled_dot_product_attention", peer, required)
+
+
+def layer_attention_case(context: Context, size: int, heads: int, channels: int) -> Case:
+    """Attend from rows in any order to rows in that order, as a layer does; the last group repeats tokens."""
+    tokens = FEWER_TOKENS if context.fast else TOKENS
+    q, k, v = (draw(tokens, heads * channels) + np.float32(0.1 * seed) for seed in range(3))
+    order = np.random.default_rng(0).permutation(tokens).astype(np.int32)
+    groups = ops.group_tokens([tokens], size, like=q)
+    tensors = [torch.from_numpy(x) for x in (q, k, v)]
+    sequence, slots = torch.from_numpy(order).long(), torch.from_numpy(groups.win2flat).long()
+    rows = sequence[torch.from_numpy(groups.flat2win).long()]
+
+    def peer() -> Tensor:
+        with torch.inference_mode():
+            cut = (x[rows].view(-1, size, heads, channels).transpose(1, 2) for x in tensors)
+            result = functional.scaled_dot_product_attention(*cut).transpose(1, 2).reshape(-1, heads * channels)
+            return torch.empty_like(tensors[0]).index_copy_(0, sequence, result[slots])
+
+    def ours() -> object:
+        return ops.group_attention(q, k, v, heads, groups, order, threads=context.threads)
+
+    name = f"attention of {tokens} tokens by index, groups of {size}, {heads} x {channels}"
+    return Case(name, ours, "torch gather + attention + scatter", peer)
 
 
 def linear_case(context: Context, inputs: int, outputs: int, activation: ops.feed_forward.Activation) -> Case:
@@ -117,5 +141,6 @@ def pillar_cases(context: Context) -> list[Case]:
 def cases(context: Context) -> list[Case]:
     """Set FlatFormer's parts beside plain PyTorch."""
     attention = [attention_case(context, *shape) for shape in ATTENTION]
+    attention += [layer_attention_case(context, *shape[:3]) for shape in ATTENTION[:2]]
     dense = [linear_case(context, 128, 256, "gelu"), linear_case(context, 256, 128, "none")]
     return [*attention, *dense, *pillar_cases(context)]

@@ -4,6 +4,7 @@
 
 #include "attention/cuda.hpp"
 #include "attention/inner_loops.hpp"
+#include "common/aligned_floats.hpp"
 #include "common/call.hpp"
 #include "common/dtype.hpp"
 #include "common/gpu.hpp"
@@ -14,10 +15,8 @@ namespace pk {
 namespace {
 
 constexpr int64_t kLargestGroup = 256;
-constexpr int64_t kLargestHead = 32;
-constexpr int64_t kLanes = 16;               // queries of a block; the last one may have half as many
 constexpr int64_t kSmallestShare = 1 << 17;  // pairs of query and key, times channels, a thread
-constexpr size_t kCacheLine = 64;
+constexpr int64_t kMostFeatures = 1 << 16;   // floats of a group that are read at a time: what caches hold
 constexpr float kLog2E = 1.44269504F;
 
 // Which row each slot reads, and which it writes (-1: another slot holds the same token and writes it).
@@ -60,70 +59,79 @@ Slots resolve_slots(const pk_attention& call) {
   return slots;
 }
 
-// What one thread works in: keys and values of one head of a group, and one block of queries. Vectors that cross cache
-// lines would cost half of the speed, hence the alignment.
+// What one thread works in: queries, keys and values of some heads of a group, and one block of queries.
 struct Workspace {
-  alignas(64) float q[kLargestHead * kLanes];
-  alignas(64) float scores[kLargestGroup * kLanes];
-  alignas(64) float output[kLargestHead * kLanes];
-  alignas(64) float k[kLargestGroup * kLargestHead] = {};  // the padding has to be finite
-  alignas(64) float v[kLargestGroup * kLargestHead] = {};
-  float row[kLargestHead];
+  explicit Workspace(int64_t features)
+      : heads(features), scores(kLargestGroup * kMostQueries), output(kMostChannels * kMostQueries) {}
+  AlignedFloats heads, scores, output;
 };
 
 template <typename Stored>
 class GroupAttention {
  public:
   GroupAttention(const pk_attention& call, const Slots& slots)
-      : call_(call), slots_(slots), padded_((call.head_dim + 7) / 8 * 8), width_(int64_t{call.heads} * call.head_dim) {}
+      : call_(call),
+        slots_(slots),
+        padded_((call.head_dim + 7) / 8 * 8),
+        keys_step_(call.group_size * padded_),
+        queries_step_((call.group_size + kMostQueries - 1) / kMostQueries * kMostQueries * padded_),
+        heads_(std::clamp<int64_t>(kMostFeatures / (2 * keys_step_ + queries_step_), 1, call.heads)) {}
 
-  void run(int64_t group, int64_t head, Workspace& work) const {
-    const int64_t first = group * call_.group_size;
-    const int64_t channel = head * call_.head_dim;
-    for (int64_t i = 0; i < call_.group_size; ++i) {
-      const int64_t row = slots_.rows[static_cast<size_t>(first + i)];
-      read(call_.k, row * call_.k_stride + channel, work.k + i * padded_);
-      read(call_.v, row * call_.v_stride + channel, work.v + i * padded_);
-    }
-    for (int64_t done = 0; done < call_.group_size;) {
-      const int64_t rest = call_.group_size - done;
-      const int64_t lanes = rest > kLanes / 2 ? kLanes : kLanes / 2;
-      attend_block(first + done, std::min(rest, lanes), lanes, channel, work);
-      done += lanes;
-    }
+  Workspace workspace() const { return Workspace(heads_ * (2 * keys_step_ + queries_step_)); }
+
+  void run(int64_t group, Workspace& work) const {
+    const int64_t slot = group * call_.group_size;
+    for (int64_t head = 0; head < call_.heads; head += heads_)
+      attend_heads(slot, head, std::min<int64_t>(heads_, call_.heads - head), work);
   }
 
  private:
-  // One head of a row. The next head's part of it is fetched ahead: rows lie too far apart for the processor to guess.
-  void read(const void* rows, int64_t at, float* to) const {
-    const Stored* from = static_cast<const Stored*>(rows) + at;
-    __builtin_prefetch(from + call_.head_dim);
-    if (call_.head_dim * sizeof(Stored) > kCacheLine)
-      __builtin_prefetch(from + call_.head_dim + kCacheLine / sizeof(Stored));
-    read_row(from, to, call_.head_dim);
+  void read(const void* features, int64_t stride, int64_t slot, int64_t head, int64_t heads, float scale, float* to,
+            int64_t head_step) const {
+    constexpr int kIndex = sizeof(Stored) == sizeof(float) ? 0 : 1;
+    const auto* first = static_cast<const Stored*>(features) + head * call_.head_dim;
+    attention_loops().read_heads[kIndex]({first, stride, slots_.rows.data() + slot, call_.group_size, heads,
+                                          call_.head_dim, padded_, scale, to, head_step});
   }
 
-  void attend_block(int64_t slot, int64_t used, int64_t lanes, int64_t channel, Workspace& work) const {
-    const float scale = call_.scale * kLog2E;
-    for (int64_t lane = 0; lane < used; ++lane) {
-      const int64_t row = slots_.rows[static_cast<size_t>(slot + lane)];
-      read(call_.q, row * call_.q_stride + channel, work.row);
-      for (int64_t c = 0; c < call_.head_dim; ++c) work.q[c * lanes + lane] = scale * work.row[c];
+  void attend_heads(int64_t slot, int64_t head, int64_t heads, Workspace& work) const {
+    float* q = work.heads.data();
+    float* k = q + heads_ * queries_step_;
+    float* v = k + heads_ * keys_step_;
+    read(call_.q, call_.q_stride, slot, head, heads, call_.scale * kLog2E, q, queries_step_);
+    read(call_.k, call_.k_stride, slot, head, heads, 1.0F, k, keys_step_);
+    read(call_.v, call_.v_stride, slot, head, heads, 1.0F, v, keys_step_);
+    for (int64_t i = 0; i < heads; ++i, q += queries_step_, k += keys_step_, v += keys_step_) {
+      std::fill(q + keys_step_, q + queries_step_, 0.0F);  // queries that fill up the last block
+      attend_head(slot, head + i, q, k, v, work);
     }
-    attention_loops().attend[lanes == kLanes ? 1 : 0](
-        {work.q, work.k, work.v, call_.group_size, padded_, work.scores, work.output});
-    for (int64_t lane = 0; lane < used; ++lane) {
-      const int64_t target = slots_.targets[static_cast<size_t>(slot + lane)];
-      if (target < 0) continue;
-      write_row(work.output + lane * padded_, static_cast<Stored*>(call_.output) + target * width_ + channel,
-                call_.head_dim);
+  }
+
+  void attend_head(int64_t slot, int64_t head, const float* q, const float* k, const float* v, Workspace& work) const {
+    for (int64_t done = 0; done < call_.group_size;) {
+      const int64_t rest = call_.group_size - done;
+      const int64_t queries = rest > kMostQueries / 2 ? kMostQueries : kMostQueries / 2;
+      attention_loops().attend[queries == kMostQueries ? 1 : 0](
+          {q + done * padded_, k, v, call_.group_size, padded_, work.scores.data(), work.output.data()});
+      write(slot + done, std::min(rest, queries), head, work.output.data());
+      done += queries;
+    }
+  }
+
+  void write(int64_t slot, int64_t count, int64_t head, const float* results) const {
+    auto* output = static_cast<Stored*>(call_.output) + head * call_.head_dim;
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t target = slots_.targets[static_cast<size_t>(slot + i)];
+      if (target >= 0) write_row(results + i * padded_, output + target * call_.heads * call_.head_dim, call_.head_dim);
     }
   }
 
   const pk_attention& call_;
   const Slots& slots_;
   int64_t padded_;
-  int64_t width_;
+  int64_t keys_step_;
+  int64_t queries_step_;
+  int64_t heads_;  // read at a time
 };
 
 template <typename Stored>
@@ -131,19 +139,17 @@ void attend_all(const pk_attention& call, int threads) {
   const Slots slots = resolve_slots(call);
   const GroupAttention<Stored> attention(call, slots);
   const int64_t groups = call.n_slots / call.group_size;
-  std::vector<Workspace> workspaces(static_cast<size_t>(threads));
+  std::vector<Workspace> workspaces(static_cast<size_t>(threads), attention.workspace());
 #pragma omp parallel for num_threads(threads) schedule(dynamic)
-  for (int64_t group = 0; group < groups; ++group) {
-    Workspace& mine = workspaces[static_cast<size_t>(thread_index())];
-    for (int64_t head = 0; head < call.heads; ++head) attention.run(group, head, mine);
-  }
+  for (int64_t group = 0; group < groups; ++group)
+    attention.run(group, workspaces[static_cast<size_t>(thread_index())]);
 }
 
 void require_shape(const pk_attention& call) {
   require_rows(call.n_tokens, "tokens");
   require_rows(call.n_slots, "slots");
   require(call.heads >= 1 && call.heads <= 1024, "the number of heads must lie in 1..1024");
-  require(call.head_dim >= 1 && call.head_dim <= kLargestHead, "head_dim must lie in 1..32");
+  require(call.head_dim >= 1 && call.head_dim <= kMostChannels, "head_dim must lie in 1..32");
   require(call.group_size >= 1 && call.group_size <= kLargestGroup, "group_size must lie in 1..256");
   require(call.n_slots % call.group_size == 0, "the number of slots must be a multiple of group_size");
   require(std::isfinite(call.scale), "scale must be finite");

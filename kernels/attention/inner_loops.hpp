@@ -7,18 +7,36 @@
 
 namespace pk {
 
-// Attention of a block of queries, which lie side by side in vectors, to all keys of their group; one head.
+constexpr int kMostQueries = 16;   // of a block
+constexpr int kMostChannels = 32;  // of a head
+
+// Some heads of some rows, as floats and head by head. Padding up to `padded` channels becomes 0.
+struct HeadRows {
+  const void* features;  // float or Half, from the first channel of the first head on
+  int64_t stride;        // elements between rows
+  const int32_t* rows;
+  int64_t count;
+  int64_t heads;
+  int64_t channels;
+  int64_t padded;  // a multiple of 8
+  float scale;
+  float* output;      // [heads, head_step], of which [count, padded] are written
+  int64_t head_step;  // floats
+};
+
+// Attention of a block of queries to all keys of their group; one head.
 struct AttentionBlock {
-  const float* q;    // [channels, lanes], scaled such that the weights are powers of 2
+  const float* q;    // [queries, channels], scaled such that the weights are powers of 2
   const float* k;    // [keys, channels]
   const float* v;    // [keys, channels]
   int64_t keys;      // at least 1
   int64_t channels;  // a multiple of 8
-  float* scores;     // [keys, lanes], room to work in
-  float* output;     // [lanes, channels]
+  float* scores;     // [keys, queries], room to work in
+  float* output;     // [queries, channels]
 };
 
 struct AttentionLoops {
+  void (*read_heads[2])(const HeadRows&);    // float and Half
   void (*attend[2])(const AttentionBlock&);  // blocks of 8 and of 16 queries
 };
 

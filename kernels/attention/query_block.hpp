@@ -1,66 +1,77 @@
-// Softmax attention of a few queries at a time. The scores of a block of queries stay in the first-level cache.
+// Softmax attention of a few queries at a time, side by side in vectors. Their scores stay in the first-level cache.
 #pragma once
 
 #include "attention/inner_loops.hpp"
 #include "common/elementary.hpp"
+#include "common/transpose.hpp"
 
 namespace pk::PK_SET {
 
 template <int kFloats, int kVectors>
 struct Lanes {
-  static constexpr int kCount = kFloats * kVectors;
   Vector<kFloats> part[kVectors];
 };
 
+template <int kFloats, int kVectors>
+struct QueryBlock {
+  const AttentionBlock& call;
+  const float* queries;              // [channels, queries]
+  Lanes<kFloats, kVectors> largest;  // score of each query
+  Lanes<kFloats, kVectors> sums;     // of its weights
+};
+
 template <int kFloats, int kVectors, int kKeys>
-inline void score_keys(const AttentionBlock& call, int64_t key, Lanes<kFloats, kVectors>& largest) {
-  constexpr int kLanes = Lanes<kFloats, kVectors>::kCount;
-  Vector<kFloats> sums[kKeys][kVectors] = {};
-  const float* k = call.k + key * call.channels;
-  for (int64_t c = 0; c < call.channels; ++c) {
+inline void score_keys(QueryBlock<kFloats, kVectors>& block, int64_t key) {
+  constexpr int kLanes = kFloats * kVectors;
+  const int64_t channels = block.call.channels;
+  Vector<kFloats> scores[kKeys][kVectors] = {};
+  const float* k = block.call.k + key * channels;
+  for (int64_t c = 0; c < channels; ++c) {
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
-      const Vector<kFloats> q = load<kFloats>(call.q + c * kLanes + v * kFloats);
+      const Vector<kFloats> q = load<kFloats>(block.queries + c * kLanes + v * kFloats);
 #pragma GCC unroll 8
-      for (int i = 0; i < kKeys; ++i) sums[i][v] += k[i * call.channels + c] * q;
+      for (int i = 0; i < kKeys; ++i) scores[i][v] += k[i * channels + c] * q;
     }
   }
 #pragma GCC unroll 8
   for (int i = 0; i < kKeys; ++i)
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
-      store<kFloats>(call.scores + (key + i) * kLanes + v * kFloats, sums[i][v]);
-      largest.part[v] = larger<kFloats>(largest.part[v], sums[i][v]);
+      block.largest.part[v] = larger<kFloats>(block.largest.part[v], scores[i][v]);
+      store<kFloats>(block.call.scores + (key + i) * kLanes + v * kFloats, scores[i][v]);
     }
 }
 
 // The keys that do not fill a step: as one smaller step.
 template <int kFloats, int kVectors, int kKeys>
-inline void score_rest(const AttentionBlock& call, int64_t key, Lanes<kFloats, kVectors>& largest) {
+inline void score_rest(QueryBlock<kFloats, kVectors>& block, int64_t key) {
   if constexpr (kKeys > 0) {
-    if (call.keys - key == kKeys)
-      score_keys<kFloats, kVectors, kKeys>(call, key, largest);
+    if (block.call.keys - key == kKeys)
+      score_keys<kFloats, kVectors, kKeys>(block, key);
     else
-      score_rest<kFloats, kVectors, kKeys - 1>(call, key, largest);
+      score_rest<kFloats, kVectors, kKeys - 1>(block, key);
   }
 }
 
-// Scores become weights that do not yet sum to 1; returns one over their sums.
+template <int kFloats, int kVectors, int kKeys>
+inline void score_all(QueryBlock<kFloats, kVectors>& block) {
+  int64_t key = 0;
+  for (; key + kKeys <= block.call.keys; key += kKeys) score_keys<kFloats, kVectors, kKeys>(block, key);
+  score_rest<kFloats, kVectors, kKeys - 1>(block, key);
+}
+
+// Scores become weights that do not yet sum to 1.
 template <int kFloats, int kVectors>
-inline Lanes<kFloats, kVectors> weigh(const AttentionBlock& call, const Lanes<kFloats, kVectors>& largest) {
-  constexpr int kLanes = Lanes<kFloats, kVectors>::kCount;
-  Lanes<kFloats, kVectors> sums = {};
-  for (int64_t key = 0; key < call.keys; ++key)
+inline void weigh(QueryBlock<kFloats, kVectors>& block) {
+  for (int64_t key = 0; key < block.call.keys; ++key)
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
-      float* at = call.scores + key * kLanes + v * kFloats;
-      const Vector<kFloats> weight = exp2<kFloats>(load<kFloats>(at) - largest.part[v]);
+      float* at = block.call.scores + (key * kVectors + v) * kFloats;
+      const Vector<kFloats> weight = exp2<kFloats>(load<kFloats>(at) - block.largest.part[v]);
       store<kFloats>(at, weight);
-      sums.part[v] += weight;
+      block.sums.part[v] += weight;
     }
-#pragma GCC unroll 4
-  for (int v = 0; v < kVectors; ++v) sums.part[v] = 1.0F / sums.part[v];
-  return sums;
 }
 
 // Here vectors hold channels, so that results come out as rows.
@@ -96,14 +107,14 @@ inline int64_t sum_columns(const AttentionBlock& call, int64_t channel, const fl
 template <int kFloats, int kVectors, int kKeys, int kWide, int kQueries>
 void attend(const AttentionBlock& call) {
   constexpr int kLanes = kFloats * kVectors;
-  Lanes<kFloats, kVectors> largest;
-  for (int v = 0; v < kVectors; ++v) largest.part[v] = Vector<kFloats>{} - 3e38F;
-  int64_t key = 0;
-  for (; key + kKeys <= call.keys; key += kKeys) score_keys<kFloats, kVectors, kKeys>(call, key, largest);
-  score_rest<kFloats, kVectors, kKeys - 1>(call, key, largest);
-  const Lanes<kFloats, kVectors> scale = weigh<kFloats, kVectors>(call, largest);
+  alignas(64) float queries[kMostChannels * kLanes];  // [channels, queries]
+  transpose(call.q, kLanes, call.channels, call.channels, queries, kLanes);
+  QueryBlock<kFloats, kVectors> block = {call, queries, {}, {}};
+  for (int v = 0; v < kVectors; ++v) block.largest.part[v] = Vector<kFloats>{} - 3e38F;
+  score_all<kFloats, kVectors, kKeys>(block);
+  weigh(block);
   float scales[kLanes];
-  for (int v = 0; v < kVectors; ++v) store<kFloats>(scales + v * kFloats, scale.part[v]);
+  for (int v = 0; v < kVectors; ++v) store<kFloats>(scales + v * kFloats, 1.0F / block.sums.part[v]);
   int64_t channel = sum_columns<kLanes, kWide, 2, kQueries / 2>(call, 0, scales);
   channel = sum_columns<kLanes, kWide, 1, kQueries>(call, channel, scales);
   if constexpr (kWide > 8) channel = sum_columns<kLanes, 8, 1, kQueries>(call, channel, scales);

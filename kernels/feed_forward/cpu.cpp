@@ -2,6 +2,7 @@
 #include <cmath>
 #include <vector>
 
+#include "common/aligned_floats.hpp"
 #include "common/call.hpp"
 #include "common/dtype.hpp"
 #include "common/gpu.hpp"
@@ -17,22 +18,6 @@ constexpr int64_t kTile = 96;                // rows: a multiple of every block 
 constexpr int64_t kSmallestShare = 1 << 18;  // multiplications a thread
 constexpr int64_t kSmallestNorm = 1 << 15;   // elements a thread
 constexpr int32_t kMostChannels = 65536;
-constexpr size_t kAlignment = 16;  // floats in a cache line: vectors that cross lines cost twice
-
-// Floats that start at a cache line.
-class AlignedFloats {
- public:
-  explicit AlignedFloats(int64_t count) : data_(static_cast<size_t>(count) + kAlignment) {}
-  float* data() { return data_.data() + padding(); }
-  const float* data() const { return data_.data() + padding(); }
-
- private:
-  size_t padding() const {
-    const auto address = reinterpret_cast<uintptr_t>(data_.data()) / sizeof(float);
-    return (kAlignment - address % kAlignment) % kAlignment;
-  }
-  std::vector<float> data_;
-};
 
 // Weights [c_out, c_in] as panels [c_in, panel], padded with zeros.
 template <typename Stored>
