@@ -86,7 +86,7 @@ def print_rows(rows: list[Row], title: str) -> None:
         verdict = "" if required is None else "[red]missed[/red]" if missed else "[green]met[/green]"
         numbers = ["" if row[key] is None else f"{row[key]:.2f}" for key in ("ours_ms", "peer_ms", "ratio", "required")]
         table.add_row(row["name"], numbers[0], row["peer"], *numbers[1:], f"{verdict} {row['note']}".strip())
-    Console(width=None if sys.stdout.isatty() else 150).print(table)
+    Console(width=None if sys.stdout.isatty() else 170).print(table)
 
 
 def main() -> None:

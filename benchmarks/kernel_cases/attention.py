@@ -14,7 +14,7 @@ from perception import ops
 
 #: Tokens of a group, heads, channels of a head, least ratio: FlatFormer's class default and published configuration,
 #: and wider heads.
-ATTENTION = ((69, 8, 16, 2.0), (144, 8, 16, 2.0), (69, 4, 32, 2.0), (144, 4, 32, None))
+ATTENTION = ((69, 8, 16, 2.0), (144, 8, 16, 2.0), (69, 4, 32, 2.0), (144, 4, 32, 2.0))
 TOKENS, FEWER_TOKENS = 16_000, 2_000
 SIZE, WINDOW = (468, 468), (13, 13)
 
