@@ -67,7 +67,7 @@ pk_status pk_submanifold_table(const pk_execution* where, const int32_t* coords,
       return PK_CUDA(pk::cuda::submanifold_table(gpu, coords, n, kernel_size, table));
     const int threads = pk::useful_threads(pk::cpu_threads(where), n, pk::kSmallestShare);
     const int32_t reach = *std::max_element(kernel_size, kernel_size + 3) / 2;
-    const pk::SortedVoxels voxels = pk::sort_voxels(coords, n, reach, threads);
+    const pk::SortedVoxels voxels = pk::sort_voxels(coords, n, reach);
     pk::require_distinct(voxels);
     pk::fill_submanifold(voxels, kernel_size, table, threads);
   });
@@ -101,9 +101,9 @@ pk_status pk_window_table(const pk_execution* where, const int32_t* coords, int6
     if (const pk::Gpu gpu = pk::gpu_of(where))
       return PK_CUDA(pk::cuda::window_table(gpu, coords, n, out_coords, n_out, *window, table));
     const int threads = pk::useful_threads(pk::cpu_threads(where), n_out, pk::kSmallestShare);
-    const pk::SortedVoxels inputs = pk::sort_voxels(coords, n, 0, threads);
+    const pk::SortedVoxels inputs = pk::sort_voxels(coords, n, 0);
     pk::require_distinct(inputs);
-    pk::fill_window(inputs, pk::sort_voxels(out_coords, n_out, 0, threads), out_coords, *window, table, threads);
+    pk::fill_window(inputs, pk::sort_voxels(out_coords, n_out, 0), out_coords, *window, table, threads);
   });
 }
 

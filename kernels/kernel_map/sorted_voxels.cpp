@@ -70,10 +70,9 @@ void sort(Pairs& pairs, int bits) {
 
 }  // namespace
 
-SortedVoxels sort_voxels(const int32_t* coords, int64_t n, int32_t margin, int threads) {
+SortedVoxels sort_voxels(const int32_t* coords, int64_t n, int32_t margin) {
   const KeyLayout layout = layout_of(coords, n, margin);
   Pairs pairs(static_cast<std::size_t>(n));
-#pragma omp parallel for num_threads(threads) schedule(static)
   for (int64_t row = 0; row < n; ++row) {
     pairs.keys[static_cast<std::size_t>(row)] = layout.key(coords + 4 * row);
     pairs.rows[static_cast<std::size_t>(row)] = static_cast<int32_t>(row);

@@ -38,7 +38,7 @@ struct SortedVoxels {
 };
 
 // Fails where a row is out of range.
-SortedVoxels sort_voxels(const int32_t* coords, int64_t n, int32_t margin, int threads);
+SortedVoxels sort_voxels(const int32_t* coords, int64_t n, int32_t margin);
 
 // Fails where two rows are the same voxel.
 void require_distinct(const SortedVoxels& voxels);

@@ -25,47 +25,76 @@ std::vector<Column> first_half(const KeyLayout& layout, const int32_t* size) {
   return columns;
 }
 
-struct Fill {
-  const SortedVoxels& voxels;
-  const std::vector<Column>& columns;
-  int64_t layer;  // weights from one z to the next
-  int64_t volume;
-  int32_t* table;
+// Fills the rows of a share of the voxels; shares may run at the same time.
+//
+// If j is the neighbour k of i, then i is the neighbour volume - 1 - k of j: half of the search fills both. A found
+// neighbour lies before its voxel, so that its row of the table is still in the cache.
+class Filler {
+ public:
+  Filler(const SortedVoxels& voxels, const int32_t* size, int32_t* table)
+      : voxels_(voxels),
+        columns_(first_half(voxels.layout, size)),
+        layer_(size[0] * size[1]),
+        volume_(volume_of(size)),
+        table_(table) {}
 
-  // If j is the neighbour k of i, then i is the neighbour volume - 1 - k of j: half of the search fills both. No two
-  // rows write the same cell, because a row has one neighbour in a direction.
-  void neighbours_of(std::size_t position, std::vector<Cursor>& cursors) const {
-    const uint64_t key = voxels.keys[position];
-    const int32_t row = voxels.rows[position];
-    table[row * volume + volume / 2] = row;
-    for (std::size_t c = 0; c < columns.size(); ++c) {
-      const Column& column = columns[c];
-      const uint64_t first = key - column.step, last = first + static_cast<uint64_t>(column.length - 1);
-      cursors[c].visit(voxels.keys, first, last, [&](std::size_t found) {
-        const int64_t k = column.weight + layer * static_cast<int64_t>(voxels.keys[found] - first);
-        const int32_t neighbour = voxels.rows[found];
-        table[row * volume + k] = neighbour;
-        table[neighbour * volume + volume - 1 - k] = row;
+  void fill(int64_t begin, int64_t end) const {
+    std::vector<Cursor> cursors(columns_.size());
+    for (int64_t position = begin; position < end; ++position) {
+      const int32_t row = row_at(position);
+      std::fill_n(table_ + row * volume_, volume_, -1);
+      table_[row * volume_ + volume_ / 2] = row;
+      visit(position, cursors, [&](int64_t neighbour, int64_t k) {
+        table_[row * volume_ + k] = row_at(neighbour);
+        if (neighbour >= begin) table_[row_at(neighbour) * volume_ + volume_ - 1 - k] = row;
       });
     }
   }
+
+  // Afterwards: what fill(begin, end) left out, the neighbours' side of pairs across the beginning of the share.
+  void join(int64_t begin, int64_t end) const {
+    if (columns_.empty() || begin == 0) return;
+    std::vector<Cursor> cursors(columns_.size());
+    for (int64_t position = begin; position < end; ++position) {
+      if (key_at(position) - columns_[0].step > key_at(begin - 1)) return;
+      visit(position, cursors, [&](int64_t neighbour, int64_t k) {
+        if (neighbour < begin) table_[row_at(neighbour) * volume_ + volume_ - 1 - k] = row_at(position);
+      });
+    }
+  }
+
+ private:
+  uint64_t key_at(int64_t position) const { return voxels_.keys[static_cast<std::size_t>(position)]; }
+  int32_t row_at(int64_t position) const { return voxels_.rows[static_cast<std::size_t>(position)]; }
+
+  // Call found(position, weight) for each neighbour in the first half.
+  template <typename Found>
+  void visit(int64_t position, std::vector<Cursor>& cursors, const Found& found) const {
+    for (std::size_t c = 0; c < columns_.size(); ++c) {
+      const Column& column = columns_[c];
+      const uint64_t first = key_at(position) - column.step, last = first + static_cast<uint64_t>(column.length - 1);
+      cursors[c].visit(voxels_.keys, first, last, [&](std::size_t neighbour) {
+        found(static_cast<int64_t>(neighbour),
+              column.weight + layer_ * static_cast<int64_t>(voxels_.keys[neighbour] - first));
+      });
+    }
+  }
+
+  const SortedVoxels& voxels_;
+  std::vector<Column> columns_;
+  int64_t layer_;  // weights from one z to the next
+  int64_t volume_;
+  int32_t* table_;
 };
 
 }  // namespace
 
 void fill_submanifold(const SortedVoxels& voxels, const int32_t* size, int32_t* table, int threads) {
-  const std::vector<Column> columns = first_half(voxels.layout, size);
-  const Fill fill{voxels, columns, size[0] * size[1], volume_of(size), table};
+  const Filler filler(voxels, size, table);
   const auto n = static_cast<int64_t>(voxels.rows.size());
-#pragma omp parallel num_threads(threads)
-  {
-    std::vector<Cursor> cursors(columns.size());
-#pragma omp for schedule(static)
-    for (int64_t cell = 0; cell < n * fill.volume; ++cell) table[cell] = -1;
-#pragma omp for schedule(static)
-    for (int64_t position = 0; position < n; ++position)
-      fill.neighbours_of(static_cast<std::size_t>(position), cursors);
-  }
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+  for (int share = 0; share < threads; ++share) filler.fill(n * share / threads, n * (share + 1) / threads);
+  for (int share = 1; share < threads; ++share) filler.join(n * share / threads, n * (share + 1) / threads);
 }
 
 }  // namespace pk

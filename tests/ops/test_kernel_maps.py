@@ -90,6 +90,19 @@ def test_submanifold_of_300000_voxels(device, large, threads):
         np.testing.assert_array_equal(table[:, k], by_search(large, large + step))
 
 
+@pytest.mark.parametrize("extent", [(1, 70, 70), (70, 70, 1), (2, 2, 2000), (9000, 1, 1)])
+def test_neighbours_are_found_across_the_shares_of_threads(extent):
+    rows = np.argwhere(np.random.default_rng(7).random((1, *extent)) < 0.7).astype(np.int32)
+    coords = np.ascontiguousarray(np.random.default_rng(6).permutation(rows))
+    for size in ((3, 3, 3), (5, 1, 3)):
+        one = ops.submanifold_table(coords, size, threads=1)
+        for threads in (2, 3, 4):
+            np.testing.assert_array_equal(ops.submanifold_table(coords, size, threads), one)
+    steps = np.array([[0, k % 3 - 1, k // 3 % 3 - 1, k // 9 - 1] for k in range(27)])
+    expected = np.stack([by_search(coords, coords + step) for step in steps], 1)
+    np.testing.assert_array_equal(ops.submanifold_table(coords, threads=3), expected)
+
+
 def test_a_hash_of_the_voxels_serves_too(device, coords):
     rows = ops.CoordinateHash(device.array(coords))
     expected = reference.submanifold_table(torch.from_numpy(coords)).numpy()

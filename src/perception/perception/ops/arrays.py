@@ -14,6 +14,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike
 
+from perception.ops import memory
+
 #: Device of CPU memory; GPUs count from 0.
 CPU = -1
 #: A NumPy array, or an array on a GPU with at least `shape` and `__cuda_array_interface__`.
@@ -91,9 +93,10 @@ def empty(like: Array, shape: Sequence[int] | int, dtype: DTypeLike) -> Array:
     """Make an array of undefined contents of the same kind and in the same place as another one."""
     sizes = (shape,) if isinstance(shape, int) else tuple(shape)
     if isinstance(like, np.ndarray):
-        array = np.empty(sizes, dtype)
-        if _POISON:
-            array.reshape(-1).view(np.uint8).fill(0xFF)
+        if not _POISON:
+            return memory.empty(sizes, dtype)
+        array = np.empty(sizes, dtype)  # each in memory of its own, so that a sanitizer sees what reaches beyond
+        array.reshape(-1).view(np.uint8).fill(0xFF)
         return array
     if hasattr(like, "detach"):
         return _empty_tensor(like, sizes, np.dtype(dtype))
