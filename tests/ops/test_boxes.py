@@ -114,8 +114,8 @@ def test_iou_is_symmetric_and_right(first, second, three_d):
     boxes = np.array([first, second], np.float32)
     result = ops.box_iou(boxes, boxes, three_d=three_d)
     assert ((result >= 0) & (result <= 1)).all()
-    # A float32 corner is off by 1e-7 of the longest side, and the overlap by as much over the shortest: a box of 18 m by
-    # 0.06 m has an IoU of 0.999998 with itself.
+    # A float32 corner is off by 1e-7 of the longest side, and the overlap by as much over the shortest: a box of 18 m
+    # by 0.06 m has an IoU of 0.999998 with itself.
     rounding = 2e-6 + 1e-7 * boxes[:, 3:5].max() / boxes[:, 3:5].min()
     np.testing.assert_allclose(np.diag(result), 1, atol=rounding)
     np.testing.assert_allclose(result[0, 1], result[1, 0], atol=rounding)
