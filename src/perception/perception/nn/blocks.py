@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 from torch import nn
 
 from perception.nn.convolution import Conv3d
@@ -25,12 +27,27 @@ class ReLU(nn.Module):
 
 
 class ConvolutionBlock(nn.Module):
-    """Convolution, batch norm, ReLU; with `transposed` the official BasicDeconvolutionBlock."""
+    """Convolution, batch norm and, unless told otherwise, ReLU.
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3, transposed: bool = False) -> None:
+    Args:
+        in_channels, out_channels, kernel_size, transposed: of the convolution.
+        relu: whether a ReLU follows.
+        names: of the three layers; the super-network of SPVNAS calls them conv, bn and act, the others number them.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        transposed: bool = False,
+        relu: bool = True,
+        names: tuple[str, str, str] = ("0", "1", "2"),
+    ) -> None:
         super().__init__()
         convolution = Conv3d(in_channels, out_channels, kernel_size, transposed)
-        self.net = nn.Sequential(convolution, BatchNorm(out_channels), ReLU())
+        layers = [convolution, BatchNorm(out_channels), *([ReLU()] if relu else [])]
+        self.net = nn.Sequential(OrderedDict(zip(names, layers, strict=False)))
 
     def forward(self, tensor: SparseTensor) -> SparseTensor:
         """Apply the three layers."""
@@ -49,7 +66,7 @@ class ResidualBlock(nn.Module):
             Conv3d(out_channels, out_channels),
             BatchNorm(out_channels),
         )
-        self.downsample = nn.Sequential()
+        self.downsample: nn.Module = nn.Sequential()
         if in_channels != out_channels:
             self.downsample = nn.Sequential(Conv3d(in_channels, out_channels, kernel_size=1), BatchNorm(out_channels))
         self.relu = ReLU()

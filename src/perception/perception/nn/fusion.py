@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 from typing import TypeVar
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from perception import ops
-from perception.nn.blocks import BatchNorm, ReLU, ResidualBlock
+from perception.nn.blocks import BatchNorm, ConvolutionBlock, ReLU, ResidualBlock
 from perception.nn.convolution import Conv3d
 from perception.nn.sparse_tensor import SparseTensor
 
@@ -73,9 +74,21 @@ def fuse(network: Network) -> Network:
     return network
 
 
-def _fused_chain(layers: nn.Sequential) -> list[nn.Module]:
+def _layers(part: nn.Module) -> Iterator[nn.Module]:
+    """The layers of a sequence, those of the blocks in it one by one."""
+    if isinstance(part, nn.Sequential):
+        for child in part:
+            yield from _layers(child)
+    elif isinstance(part, ConvolutionBlock):
+        yield from part.net
+    else:
+        yield part
+
+
+def _fused_chain(part: nn.Module) -> list[nn.Module]:
     """Fuse a sequence of convolution or linear layers, each with the norm and ReLU that follow it."""
     fused: list[nn.Module] = []
+    layers = list(_layers(part))
     remaining = iter(enumerate(layers))
     for at, layer in remaining:
         following = [*islice(layers, at + 1, at + 3), None, None]
