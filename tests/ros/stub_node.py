@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from perception.bundle.format import BundleDescription, NetworkSettings
+from perception.bundle.format import BundleDescription, SpvcnnSettings
 from perception.configuration import ConfigurationError
 from perception.nodes.executables import run_nodes
 from perception.nodes.segmentation import SegmentationNode
@@ -39,7 +39,7 @@ class StubEngine:
             name=bundle.partition(":")[0],
             task="segmentation",
             engine="stub",
-            network=NetworkSettings(model="spvcnn", width=0.5),
+            network=SpvcnnSettings(width=0.5),
             classes=CLASSES,
             colors=((255, 0, 0), (0, 0, 255)),
             voxel_size_m=0.1,

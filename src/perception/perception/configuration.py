@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import pydantic
 import yaml
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+_QUOTE = "'"
 
 
 class ConfigurationError(ValueError):
@@ -49,23 +54,49 @@ def parse_settings(kind: type[SettingsType], values: Any, source: str | Path) ->
     try:
         return kind.model_validate(values)
     except pydantic.ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(str(part) for part in problem["loc"]) or "(whole file)"
-        if problem["type"] == "extra_forbidden":
-            known = ", ".join(sorted(_settings_at(kind, problem["loc"][:-1]).model_fields)) or "none"
-            raise ConfigurationError(f"{source}: unknown key '{key}' (known here: {known})") from None
-        found = "" if problem["type"] == "missing" else f", found {problem['input']!r}"
-        raise ConfigurationError(f"{source}: {key}: {problem['msg']}{found}") from None
+        raise ConfigurationError(f"{source}: {_in_words(kind, error.errors()[0])}") from None
 
 
-def _settings_at(kind: type[pydantic.BaseModel], location: tuple[int | str, ...]) -> type[pydantic.BaseModel]:
-    """The settings class that a nested mapping is validated by."""
-    for part in location:
-        field = kind.model_fields.get(str(part))
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, Settings)):
-            return Settings
-        kind = field.annotation
-    return kind
+def _in_words(kind: type[pydantic.BaseModel], problem: ErrorDetails) -> str:
+    """Say what is wrong: the key as the file spells it, and what was expected there."""
+    inside, key = _settings_at(kind, problem["loc"][:-1] if problem["type"] == "extra_forbidden" else problem["loc"])
+    context = problem.get("ctx", {})
+    if problem["type"] == "extra_forbidden":
+        known = ", ".join(sorted(inside.model_fields)) or "none"
+        return f"unknown key '{'.'.join([*key, str(problem['loc'][-1])])}' (known here: {known})"
+    if problem["type"] == "union_tag_invalid":
+        known = context["expected_tags"].replace("'", "")
+        return f"{'.'.join(key)}.{context['discriminator'].strip(_QUOTE)}: unknown '{context['tag']}' (known: {known})"
+    if problem["type"] == "union_tag_not_found":
+        return f"{'.'.join(key)}.{context['discriminator'].strip(_QUOTE)}: Field required"
+    found = "" if problem["type"] == "missing" else f", found {problem['input']!r}"
+    return f"{'.'.join(key) or '(whole file)'}: {problem['msg']}{found}"
+
+
+def _settings_at(
+    kind: type[pydantic.BaseModel], location: tuple[int | str, ...]
+) -> tuple[type[pydantic.BaseModel], list[str]]:
+    """The settings class that a nested mapping is validated by, and the keys that lead to it."""
+    keys: list[str] = []
+    parts = iter(location)
+    for part in parts:
+        keys.append(str(part))
+        if isinstance(part, int):  # an item of a list, whose class was found before
+            continue
+        field = kind.model_fields.get(part)
+        kinds = _settings_in(field.annotation) if field else []
+        if field and field.discriminator:  # the location names the chosen class by its tag, which is no key
+            tag = next(parts, None)
+            kinds = [one for one in kinds if tag in get_args(one.model_fields[str(field.discriminator)].annotation)]
+        kind = kinds[0] if len(kinds) == 1 else Settings
+    return kind, keys
+
+
+def _settings_in(annotation: Any) -> list[type[pydantic.BaseModel]]:
+    """The settings classes that a type is made of, each once."""
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        return [annotation]
+    return list(dict.fromkeys(kind for part in get_args(annotation) for kind in _settings_in(part)))
 
 
 def load_settings(kind: type[SettingsType], path: str | Path) -> SettingsType:

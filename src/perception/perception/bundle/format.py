@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import pydantic
 
+from perception.bundle.architecture import SpvnasArchitecture
 from perception.configuration import ConfigurationError, Settings, load_settings
 
 DESCRIPTION_FILE = "bundle.yaml"
@@ -16,13 +17,25 @@ WEIGHTS_FILE = "weights.safetensors"
 PositiveFloat = Annotated[float, pydantic.Field(gt=0)]
 
 
-class NetworkSettings(Settings):
-    """The architecture: enough to build it before the weights are loaded."""
+class SpvcnnSettings(Settings):
+    """SPVCNN: an official network whose every layer is scaled alike."""
 
-    model: Literal["spvcnn"]
+    model: Literal["spvcnn"] = "spvcnn"
     #: Multiplies the official channel widths (`cr` in the official code).
     width: PositiveFloat
     input_channels: int = pydantic.Field(default=4, ge=1)
+
+
+class SpvnasSettings(Settings):
+    """SPVNAS: every layer has a width of its own."""
+
+    model: Literal["spvnas"] = "spvnas"
+    architecture: SpvnasArchitecture
+    input_channels: int = pydantic.Field(default=4, ge=1)
+
+
+#: The architecture: enough to build it before the weights are loaded; `model` says which one it is.
+NetworkSettings = Annotated[SpvcnnSettings | SpvnasSettings, pydantic.Field(discriminator="model")]
 
 
 class BundleDescription(Settings):

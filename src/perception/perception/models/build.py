@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from perception.bundle.format import NetworkSettings
+from collections.abc import Callable
+from typing import Any
+
+from perception.bundle.format import NetworkSettings, SpvcnnSettings, SpvnasSettings
+from perception.models.network import SegmentationNetwork
 from perception.models.spvcnn import SPVCNN
+from perception.models.spvnas import SPVNAS
+
+#: How to build what each kind of settings describes, for a number of classes.
+BUILDERS: dict[type, Callable[[Any, int], SegmentationNetwork]] = {
+    SpvcnnSettings: lambda settings, classes: SPVCNN(classes, settings.width, settings.input_channels),
+    SpvnasSettings: lambda settings, classes: SPVNAS(classes, settings.architecture, settings.input_channels),
+}
 
 
-def build_network(settings: NetworkSettings, classes: int) -> SPVCNN:
+def build_network(settings: NetworkSettings, classes: int) -> SegmentationNetwork:
     """Build the network that a bundle or a training configuration describes, with fresh weights."""
-    networks = {"spvcnn": SPVCNN}
-    return networks[settings.model](classes, settings.width, settings.input_channels)
+    return BUILDERS[type(settings)](settings, classes)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from torch import Tensor, nn
 
+from perception.models.network import SegmentationNetwork
 from perception.nn.exchange import points_from_voxels, voxels_from_points
 from perception.nn.sparse_tensor import SparseTensor, concatenate
 from perception.nn.tables import FrameTables
@@ -17,7 +17,7 @@ DROPOUT = 0.3
 StepUp = tuple[Callable[[SparseTensor], SparseTensor], Callable[[SparseTensor], SparseTensor]]
 
 
-class PointVoxelUNet(nn.Module):
+class PointVoxelUNet(SegmentationNetwork):
     """Semantic segmentation of voxels (Tang et al., SPVNAS, ECCV 2020, figure 2).
 
     Subclasses build the parts under the names of their checkpoints: `stem`, `point_transforms` (3) and `classifier`,
@@ -43,18 +43,6 @@ class PointVoxelUNet(nn.Module):
     def steps_up(self) -> Sequence[StepUp]:
         """Steps 16 to 8, 8 to 4, 4 to 2, 2 to 1."""
         raise NotImplementedError
-
-    def forward(self, coords: Any, features: Tensor) -> Tensor:
-        """Compute class scores.
-
-        Args:
-            coords: int32 [N, 4], voxels: batch, x, y, z; each once; an array or a tensor. Or their tables.
-            features: float [N, input_channels].
-
-        Returns:
-            float [N, classes], before softmax.
-        """
-        return self.label(coords if isinstance(coords, FrameTables) else FrameTables(coords), features)
 
     def label(self, tables: FrameTables, features: Tensor) -> Tensor:
         """`forward` on tables that the caller made, and may have filled beforehand."""

@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from perception.configuration import ConfigurationError
 from perception.models.build import build_network
-from perception.models.spvcnn import SPVCNN
+from perception.models.network import SegmentationNetwork
 from perception.training.batches import Batch
 from perception.training.losses import segmentation_loss
 from perception.training.settings import TrainingSettings
@@ -41,10 +41,10 @@ class Trainer:
         self.step = 0
 
     @property
-    def average(self) -> SPVCNN:
+    def average(self) -> SegmentationNetwork:
         """The network with averaged weights."""
         network = self._average.module
-        assert isinstance(network, SPVCNN)
+        assert isinstance(network, SegmentationNetwork)
         return network
 
     @property

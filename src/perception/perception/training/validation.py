@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from perception.evaluation.metrics import ConfusionMatrix
-from perception.models.spvcnn import SPVCNN
+from perception.models.network import SegmentationNetwork
 from perception.models.voxels import voxelize_frame
 from perception.nn.fusion import fuse
 from perception.nn.tables import FrameTables
@@ -18,7 +18,7 @@ from perception.training.clouds import LabelledPoints
 FIRST_KERNEL = "stem.0.kernel"
 
 
-def fold_feature_scale(network: SPVCNN, scale: Sequence[float]) -> SPVCNN:
+def fold_feature_scale(network: SegmentationNetwork, scale: Sequence[float]) -> SegmentationNetwork:
     """A copy whose first layer takes raw features, where `network` takes features times `scale`."""
     folded = copy.deepcopy(network)
     with torch.no_grad():
@@ -26,7 +26,9 @@ def fold_feature_scale(network: SPVCNN, scale: Sequence[float]) -> SPVCNN:
     return folded
 
 
-def evaluate(network: SPVCNN, clouds: Sequence[LabelledPoints], voxel_size_m: float, classes: int) -> ConfusionMatrix:
+def evaluate(
+    network: SegmentationNetwork, clouds: Sequence[LabelledPoints], voxel_size_m: float, classes: int
+) -> ConfusionMatrix:
     """Label every point of the clouds with a network that takes raw features, and compare."""
     confusion = ConfusionMatrix(classes)
     fused = fuse(copy.deepcopy(network))
