@@ -90,3 +90,27 @@ def test_changed_weights_are_noticed(tmp_path: Path, values: dict[str, Any]) -> 
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     with pytest.raises(ConfigurationError, match="damaged"):
         load_description(tmp_path / "tiny")
+
+
+def test_half_precision_is_for_what_layers_multiply_with(tmp_path: Path, values: dict[str, Any]) -> None:
+    rng = np.random.default_rng(0)
+    tensors = {
+        "conv.kernel": rng.standard_normal((27, 3, 4), np.float32),
+        "conv.bias": rng.standard_normal(4, np.float32),
+        "bn.running_var": np.full(4, 1e6, np.float32),
+        "bn.num_batches_tracked": np.int64(7),
+    }
+    write_bundle(tmp_path / "tiny", values, tensors, half=True)
+    loaded = load_file(tmp_path / "tiny" / WEIGHTS_FILE)
+    assert set(loaded) == {"conv.kernel", "conv.bias", "bn.running_var"}
+    assert loaded["conv.kernel"].dtype == np.float16
+    np.testing.assert_allclose(loaded["conv.kernel"], tensors["conv.kernel"], rtol=2**-11, atol=1e-7)
+    for name in ("conv.bias", "bn.running_var"):
+        assert loaded[name].dtype == np.float32
+        np.testing.assert_array_equal(loaded[name], tensors[name])
+
+
+def test_a_weight_beyond_half_precision_is_refused(tmp_path: Path, values: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=r"conv\.kernel: holds values beyond half precision"):
+        write_bundle(tmp_path / "tiny", values, {"conv.kernel": np.full((2, 2), 1e5, np.float32)}, half=True)
+    assert list(tmp_path.iterdir()) == []

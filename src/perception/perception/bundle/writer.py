@@ -16,20 +16,26 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from perception.bundle.format import DESCRIPTION_FILE, WEIGHTS_FILE, BundleDescription
+from perception.bundle.supernet import NORM_COUNTER
 from perception.configuration import ConfigurationError, parse_settings
 
 
-def write_bundle(folder: Path, values: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> BundleDescription:
+def write_bundle(
+    folder: Path, values: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], half: bool = False
+) -> BundleDescription:
     """Write a bundle's two files; a bundle that was there before is replaced only when the new one is complete.
 
     Args:
         folder: where; made if missing.
         values: the keys of bundle.yaml, all but the checksum of the weights.
         tensors: the weights by name.
+        half: round weights to half precision, and leave out what only training counts.
 
     Raises:
-        ConfigurationError: a description that would not load, or a folder that holds something else.
+        ConfigurationError: a description that would not load, a folder that holds something else, or a weight too
+            large for half precision.
     """
+    tensors = _halved(tensors) if half else tensors
     content = save({name: np.asarray(tensor, order="C") for name, tensor in tensors.items()})
     checksum = hashlib.sha256(content).hexdigest()
     description = parse_settings(BundleDescription, {**values, "weights_sha256": checksum}, folder / DESCRIPTION_FILE)
@@ -42,6 +48,22 @@ def write_bundle(folder: Path, values: Mapping[str, Any], tensors: Mapping[str, 
         (fresh / DESCRIPTION_FILE).write_text(_to_yaml(description))
         _replace_folder(folder, fresh, Path(scratch) / "old")
     return description
+
+
+def _halved(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Round what layers multiply with (two axes or more); biases and statistics are few and stay as they are."""
+    halved: dict[str, NDArray[Any]] = {}
+    for name, tensor in tensors.items():
+        if name.endswith(NORM_COUNTER):
+            continue
+        if np.ndim(tensor) < 2 or not np.issubdtype(tensor.dtype, np.floating):
+            halved[name] = tensor
+            continue
+        with np.errstate(over="ignore"):
+            halved[name] = np.asarray(tensor).astype(np.float16)
+        if np.isinf(halved[name]).any():
+            raise ConfigurationError(f"{name}: holds values beyond half precision (65504); write it in full precision")
+    return halved
 
 
 def _to_yaml(description: BundleDescription) -> str:

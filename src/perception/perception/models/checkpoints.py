@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from perception.bundle.supernet import NORM_COUNTER
 from perception.configuration import ConfigurationError
 
 #: Where training scripts put the weights inside their checkpoints.
@@ -34,12 +35,16 @@ def read_tensors(file: str | Path) -> dict[str, Tensor]:
 
 
 def load_weights(network: nn.Module, tensors: dict[str, Tensor], source: str | Path) -> None:
-    """Copy tensors into a network that has exactly these names and shapes.
+    """Copy tensors into a network that has exactly these names and shapes, as float32 whatever their precision.
+
+    Only the counters of batch norm may be missing; they start again at 0.
 
     Raises:
         ConfigurationError: names or shapes differ; the message says how many and which one first.
     """
     expected = network.state_dict()
+    counters = {name: torch.zeros_like(tensor) for name, tensor in expected.items() if name.endswith(NORM_COUNTER)}
+    tensors = counters | tensors
     missing = sorted(expected.keys() - tensors.keys())
     foreign = sorted(tensors.keys() - expected.keys())
     if missing or foreign:
