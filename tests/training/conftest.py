@@ -25,7 +25,8 @@ def tiny_drive(seed: int, frames: int = 2) -> Iterator[DriveFrame]:
         points = np.column_stack([xyz, rng.random(len(xyz))]).astype(np.float32)
         class_ids = np.repeat([ROAD, CAR, POLE], [400, 200, 100]).astype(np.uint8)
         class_ids[::50] = 255
-        yield DriveFrame(Frame(PointCloud(points), number), np.eye(4), class_ids)
+        instance_ids = np.repeat([0, 1, 2], [400, 200, 100]).astype(np.uint32)
+        yield DriveFrame(Frame(PointCloud(points), number), np.eye(4), class_ids, instance_ids)
 
 
 @pytest.fixture

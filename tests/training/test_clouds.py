@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,17 @@ def test_clouds_come_back_as_they_were(tmp_path: Path) -> None:
     for cloud, moment in zip(clouds, expected, strict=True):
         np.testing.assert_array_equal(cloud.points, moment.frame.cloud.points)
         np.testing.assert_array_equal(cloud.class_ids, moment.class_ids)
+        np.testing.assert_array_equal(cloud.instance_ids, moment.instance_ids)
+
+
+def test_objects_that_are_not_told_apart_have_no_instance(tmp_path: Path) -> None:
+    def unknown(seed: int):
+        return (dataclasses.replace(moment, instance_ids=None) for moment in tiny_drive(seed))
+
+    for cloud in load_clouds(make_clouds(unknown, [3], tmp_path)):
+        assert cloud.instance_ids is not None
+        assert cloud.instance_ids.shape == cloud.class_ids.shape
+        assert not cloud.instance_ids.any()
 
 
 def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from perception.configuration import ConfigurationError
 from perception.models.checkpoints import read_tensors
-from perception.training.batches import batch_of_step, prefetched
+from perception.training.batches import make_batch, prefetched, samples_of_steps
 from perception.training.clouds import LabelledPoints
 from perception.training.command import start
 from perception.training.export import export_bundle
@@ -43,7 +43,7 @@ def _states_equal(a: Trainer, b: Trainer) -> bool:
 
 def test_steps_lower_the_loss(settings: TrainingSettings, clouds: list[LabelledPoints]) -> None:
     trainer = start(settings, clouds)
-    batch = batch_of_step(0, clouds, settings)
+    batch = make_batch(range(2), clouds, settings)
     losses = [trainer.advance(batch)[0] for _ in range(6)]
     assert losses[1] < losses[0]
     assert losses[-1] < 0.8 * losses[0]
@@ -55,7 +55,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     whole = start(settings, clouds)
     train(whole, clouds, clouds[:1], tmp_path / "whole", QUIET)
     interrupted = start(settings, clouds)
-    for batch in prefetched(range(4), clouds, settings):
+    for batch in prefetched(samples_of_steps(range(4), settings), clouds, settings):
         interrupted.advance(batch)
     interrupted.save(tmp_path / "half" / CHECKPOINT_FILE)
     resumed = start(settings, clouds, tmp_path / "half" / CHECKPOINT_FILE)
@@ -89,12 +89,16 @@ def test_other_files_are_refused(settings: TrainingSettings, clouds: list[Labell
 
 def test_an_epoch_holds_every_cloud_once(settings: TrainingSettings) -> None:
     marked = [LabelledPoints(np.full((1, 4), 0.5, np.float32), np.array([mark], np.uint8)) for mark in range(8)]
-    seen = [mark for step in range(4) for mark in batch_of_step(step, marked, settings).classes.tolist()]
+    seen = [
+        mark
+        for step in range(4)
+        for mark in make_batch(range(2 * step, 2 * step + 2), marked, settings).classes.tolist()
+    ]
     assert sorted(seen) == list(range(8))
 
 
 def test_a_batch_keeps_its_clouds_apart(settings: TrainingSettings, clouds: list[LabelledPoints]) -> None:
-    batch = batch_of_step(0, clouds, settings)
+    batch = make_batch(range(2), clouds, settings)
     number = batch.tables.coords(1)[:, 0]
     neighbours = batch.tables.submanifold(1)
     row, column = np.nonzero(neighbours >= 0)
@@ -106,8 +110,8 @@ def test_the_bundle_takes_raw_features(
     settings: TrainingSettings, clouds: list[LabelledPoints], tmp_path: Path
 ) -> None:
     trainer = start(settings, clouds)
-    trainer.advance(batch_of_step(0, clouds, settings))
-    batch = batch_of_step(1, clouds, settings)
+    trainer.advance(make_batch(range(2), clouds, settings))
+    batch = make_batch(range(2, 4), clouds, settings)
     raw = batch.features / torch.tensor(settings.feature_scale)
     scaled_network, raw_network = trainer.average.eval(), fold_feature_scale(trainer.average, settings.feature_scale)
     with torch.inference_mode():

@@ -5,6 +5,9 @@ Sources: the SemanticKITTI benchmark's class list and colour table; the nuScenes
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -104,3 +107,46 @@ def semantic_kitti_classes_of(raw_labels: NDArray[np.uint32]) -> NDArray[np.uint
     for raw_id, class_id in SEMANTIC_KITTI_RAW_IDS.items():
         table[raw_id] = class_id
     return table[raw_labels & 0xFFFF]
+
+
+@dataclass(frozen=True)
+class ClassSet:
+    """A data set's classes of points.
+
+    Attributes:
+        name: the data set.
+        names: of the classes, in the order of their ids.
+        colors: RGB, uint8 [C, 3].
+        raw_ids: the data set's own label id -> class id; every other id is IGNORED.
+        ground: classes on which objects stand.
+        rare: classes of objects so rare in the streets that training pastes more of them into its clouds.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    colors: NDArray[np.uint8] = field(repr=False, compare=False)
+    raw_ids: Mapping[int, int] = field(repr=False, compare=False)
+    ground: tuple[str, ...]
+    rare: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Count the classes."""
+        return len(self.names)
+
+    def ids(self, names: tuple[str, ...]) -> NDArray[np.uint8]:
+        """Give the class ids of names, uint8 [K].
+
+        Raises:
+            ValueError: there is no class of such a name.
+        """
+        return np.array([self.names.index(name) for name in names], np.uint8)
+
+
+SEMANTIC_KITTI = ClassSet(
+    "semantic_kitti",
+    SEMANTIC_KITTI_CLASSES,
+    SEMANTIC_KITTI_COLORS,
+    SEMANTIC_KITTI_RAW_IDS,
+    ground=("road", "parking", "sidewalk", "terrain"),
+    rare=("bicycle", "motorcycle", "truck", "other-vehicle", "person", "bicyclist", "motorcyclist"),
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from perception.training.pasting import ObjectBank, paste_objects
 from perception.training.settings import AugmentationSettings
 
 
@@ -13,18 +14,22 @@ def augment(
     class_ids: NDArray[np.uint8],
     settings: AugmentationSettings,
     rng: np.random.Generator,
+    bank: ObjectBank | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Drop, rotate about z, mirror, scale, jitter, and change the intensity of a cloud.
+    """Paste objects, drop, rotate about z, mirror, scale, jitter, and change the intensity of a cloud.
 
     Args:
         points: float32 [N, 4], x, y, z, intensity; not changed.
         class_ids: uint8 [N].
         settings: how much of each.
         rng: where chance comes from.
+        bank: the objects to paste; none are pasted without one.
 
     Returns:
         the points and classes that are left, at least one if there was one.
     """
+    if bank is not None and settings.paste:
+        points, class_ids = paste_objects(points, class_ids, bank, settings, rng)
     kept = rng.random(len(points)) >= rng.uniform(0, settings.drop)
     kept[:1] |= not kept.any()
     points, class_ids = points[kept], class_ids[kept]

@@ -1,20 +1,23 @@
-"""Batches as a function of the step alone, so that a resumed run sees what an uninterrupted one would have seen."""
+"""Batches as a function of their samples' numbers alone, so that a resumed run sees what it would have seen."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from perception.classes import SEMANTIC_KITTI
 from perception.models.spvcnn import SPVCNN
 from perception.models.voxels import voxelize_frame
 from perception.nn.tables import FrameTables
 from perception.training.augmentation import augment
 from perception.training.clouds import LabelledPoints
+from perception.training.pasting import ObjectBank, object_bank
 from perception.training.settings import TrainingSettings
 
 
@@ -33,15 +36,24 @@ class Batch:
     classes: Tensor
 
 
-def batch_of_step(step: int, clouds: Sequence[LabelledPoints], settings: TrainingSettings) -> Batch:
-    """Draw, augment and voxelise the clouds of a step (counted from 0)."""
+def samples_of_steps(steps: range, settings: TrainingSettings) -> Iterator[range]:
+    """The sample numbers of each step (counted from 0)."""
+    return (range(step * settings.batch_size, (step + 1) * settings.batch_size) for step in steps)
+
+
+def make_batch(
+    sample_numbers: Sequence[int],
+    clouds: Sequence[LabelledPoints],
+    settings: TrainingSettings,
+    bank: ObjectBank | None = None,
+) -> Batch:
+    """Draw, augment and voxelise the clouds of samples, which depend on nothing but the seed and their numbers."""
     parts = []
-    for number in range(settings.batch_size):
-        sample = step * settings.batch_size + number
+    for place, sample in enumerate(sample_numbers):
         rng = np.random.default_rng([settings.seed, sample])
         cloud = clouds[_cloud_of_sample(sample, len(clouds), settings.seed)]
-        points, class_ids = augment(cloud.points, cloud.class_ids, settings.augmentation, rng)
-        voxels = voxelize_frame(points, settings.voxel_size_m, batch=number)
+        points, class_ids = augment(cloud.points, cloud.class_ids, settings.augmentation, rng, bank)
+        voxels = voxelize_frame(points, settings.voxel_size_m, batch=place)
         parts.append((voxels.coords, voxels.features, class_ids[voxels.first]))
     coords, features, classes = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     tables = FrameTables(coords).fill(SPVCNN.levels, SPVCNN.point_levels)
@@ -49,16 +61,19 @@ def batch_of_step(step: int, clouds: Sequence[LabelledPoints], settings: Trainin
     return Batch(tables, torch.from_numpy(scaled), torch.from_numpy(classes).long())
 
 
-def prefetched(steps: range, clouds: Sequence[LabelledPoints], settings: TrainingSettings) -> Iterator[Batch]:
-    """The batches of the steps in order, the next one being made while the caller uses one."""
+def prefetched(
+    jobs: Iterable[Sequence[int]], clouds: Sequence[LabelledPoints], settings: TrainingSettings
+) -> Iterator[Batch]:
+    """The batches of lists of sample numbers in order, the next one being made while the caller uses one."""
+    bank = object_bank(clouds, SEMANTIC_KITTI) if settings.augmentation.paste else None
     with ThreadPoolExecutor(max_workers=1) as worker:
-        coming = worker.submit(batch_of_step, steps.start, clouds, settings) if steps else None
-        for step in steps:
-            assert coming is not None
-            batch = coming.result()
-            if step + 1 < steps.stop:
-                coming = worker.submit(batch_of_step, step + 1, clouds, settings)
-            yield batch
+        coming: deque[Future[Batch]] = deque()
+        for job in jobs:
+            coming.append(worker.submit(make_batch, job, clouds, settings, bank))
+            if len(coming) > 1:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
 
 
 def _cloud_of_sample(sample: int, cloud_count: int, seed: int) -> int:

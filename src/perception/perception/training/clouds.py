@@ -17,14 +17,23 @@ from perception.paths import share_folder
 from perception.training.settings import SimulatedData
 
 DriveSource = Callable[[int], Iterable[DriveFrame]]
+#: Of the cached files; part of their folder's name, so that files of an older layout are never read.
+CACHE_FORMAT = 2
 
 
 @dataclass(frozen=True)
 class LabelledPoints:
-    """One cloud to learn from: points float32 [N, 4] and classes uint8 [N], 255 where ignored."""
+    """One cloud to learn from.
+
+    Attributes:
+        points: float32 [N, 4], x, y, z in metres from the sensor, intensity.
+        class_ids: uint8 [N], 255 where ignored.
+        instance_ids: uint32 [N], the object that each point lies on, 0 for none; None where objects are not told apart.
+    """
 
     points: NDArray[np.float32]
     class_ids: NDArray[np.uint8]
+    instance_ids: NDArray[np.uint32] | None = None
 
 
 def simulated_drive(data: SimulatedData) -> DriveSource:
@@ -45,7 +54,8 @@ def simulated_drive(data: SimulatedData) -> DriveSource:
 
 def cache_folder(root: Path, data: SimulatedData) -> Path:
     """A folder of its own for each state of the simulator and its settings, so that stale clouds are never mixed in."""
-    return root / f"{data.sensor}-{data.sweeps_per_drive}-every-{data.sweep_step}-{simulator_digest(data.sensor)}"
+    sweeps = f"{data.sensor}-{data.sweeps_per_drive}-every-{data.sweep_step}"
+    return root / f"{sweeps}-{simulator_digest(data.sensor)}-v{CACHE_FORMAT}"
 
 
 def simulator_digest(sensor: str) -> str:
@@ -74,16 +84,18 @@ def load_clouds(files: Sequence[Path]) -> list[LabelledPoints]:
     clouds: list[LabelledPoints] = []
     for file in track(files, description="reading clouds"):
         with np.load(file) as content:
-            points, class_ids, ends = content["points"], content["class_ids"], content["ends"]
+            columns = [content[name] for name in ("points", "class_ids", "instance_ids")]
+            ends = content["ends"]
         starts = np.concatenate([[0], ends[:-1]])
-        clouds += [LabelledPoints(points[a:b], class_ids[a:b]) for a, b in zip(starts, ends, strict=True)]
+        clouds += [LabelledPoints(*(column[a:b] for column in columns)) for a, b in zip(starts, ends, strict=True)]
     return clouds
 
 
 def _labelled(moment: DriveFrame) -> LabelledPoints:
     if moment.class_ids is None:
         raise ValueError("a drive without labels cannot be learned from")
-    return LabelledPoints(moment.frame.cloud.points, moment.class_ids)
+    instance_ids = np.zeros_like(moment.class_ids, np.uint32) if moment.instance_ids is None else moment.instance_ids
+    return LabelledPoints(moment.frame.cloud.points, moment.class_ids, instance_ids)
 
 
 def _save(clouds: list[LabelledPoints], file: Path) -> None:
@@ -92,6 +104,7 @@ def _save(clouds: list[LabelledPoints], file: Path) -> None:
         partial,
         points=np.concatenate([cloud.points for cloud in clouds]),
         class_ids=np.concatenate([cloud.class_ids for cloud in clouds]),
+        instance_ids=np.concatenate([cloud.instance_ids for cloud in clouds if cloud.instance_ids is not None]),
         ends=np.cumsum([len(cloud.points) for cloud in clouds]),
     )
     os.replace(partial, file)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from perception.classes import IGNORED
 from perception.evaluation.metrics import ConfusionMatrix
-from perception.training.batches import Batch, prefetched
+from perception.training.batches import Batch, prefetched, samples_of_steps
 from perception.training.clouds import LabelledPoints
 from perception.training.trainer import Trainer
 from perception.training.validation import evaluate, fold_feature_scale
@@ -38,7 +38,7 @@ def train(
     log = TrainingLog(folder / LOG_FILE, trainer.step)
     with _progress(console) as progress:
         task = progress.add_task("training", total=settings.steps, completed=trainer.step, loss=math.nan, iou=math.nan)
-        for batch in prefetched(range(trainer.step, settings.steps), clouds, settings):
+        for batch in prefetched(samples_of_steps(range(trainer.step, settings.steps), settings), clouds, settings):
             log.add(*trainer.advance(batch), batch)
             progress.update(task, advance=1, loss=log.loss, iou=log.mean_iou)
             last = trainer.step == settings.steps

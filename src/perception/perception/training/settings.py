@@ -50,6 +50,11 @@ class AugmentationSettings(Settings):
     drop: Fraction = 0.2
     intensity_scale: Fraction = 0.2
     intensity_shift: float = pydantic.Field(default=0.05, ge=0)
+    #: Mean number of objects of rare classes that are pasted into a cloud from others.
+    paste: float = pydantic.Field(default=0.0, ge=0)
+    #: A pasted object hides what is behind it within this azimuth and elevation of one of its points: about the step
+    #: between a sensor's rays.
+    paste_shadow_deg: tuple[PositiveFloat, PositiveFloat] = (0.2, 0.4)
 
 
 class OptimizerSettings(Settings):

@@ -1,0 +1,240 @@
+"""Objects of rare classes, cut from some clouds and put into others as the sensor would have seen them there.
+
+An object keeps its distance and turns only about the sensor's vertical axis, so that the density of its points and the
+side that it shows stay true; it stands on visible ground that nothing else stands on; what lies behind it is gone, and
+so is what of it lies behind something else. Pasting objects from other clouds comes from Yan et al., "SECOND", Sensors
+2018.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.classes import ClassSet
+from perception.training.clouds import LabelledPoints
+from perception.training.settings import AugmentationSettings
+from perception.training.shadows import behind
+
+#: An object that shows fewer points is not worth pasting.
+MIN_POINTS = 20
+#: Directions that are tried for an object.
+TRIES = 10
+#: How much room an object keeps to others, how thick the layer of points is that still counts as ground, and how much
+#: the ground under an object may differ in height.
+CLEARANCE_M, GROUND_THICKNESS_M, GROUND_RELIEF_M = 0.2, 0.25, 0.3
+#: Ground points that say how high an object stands.
+MIN_GROUND_POINTS = 3
+#: Objects kept of each class, and clouds that are searched for them.
+MAX_OBJECTS, MAX_CLOUDS = 500, 2000
+
+Points = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+Rows = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class PastedObject:
+    """An object, turned about the sensor until its middle lies at azimuth 0 (on the x axis).
+
+    Attributes:
+        points: float32 [N, 4], z counted from the ground on which the object stands.
+        class_ids: uint8 [N].
+        low, high: float32 [3], the smallest and the largest coordinates.
+        half_width_rad: the largest azimuth.
+    """
+
+    points: Points
+    class_ids: NDArray[np.uint8]
+    low: Points
+    high: Points
+    half_width_rad: float
+
+
+@dataclass(frozen=True)
+class ObjectBank:
+    """Objects to choose from.
+
+    Attributes:
+        objects: those of each class that has any.
+        ground: ids of the classes on which they may stand.
+    """
+
+    objects: tuple[tuple[PastedObject, ...], ...]
+    ground: NDArray[np.uint8]
+
+
+def object_bank(clouds: Sequence[LabelledPoints], classes: ClassSet) -> ObjectBank:
+    """Collect the objects of the rare classes of a data set; the same clouds always give the same bank."""
+    wanted, ground = classes.ids(classes.rare), classes.ids(classes.ground)
+    found: dict[int, list[PastedObject]] = {int(class_id): [] for class_id in wanted}
+    for number in np.linspace(0, len(clouds) - 1, min(len(clouds), MAX_CLOUDS)).astype(int):
+        for item in _objects_of(clouds[number], wanted, ground):
+            found[int(np.bincount(item.class_ids).argmax())].append(item)
+    return ObjectBank(tuple(_spread(items) for items in found.values() if items), ground)
+
+
+def paste_objects(
+    points: Points,
+    class_ids: NDArray[np.uint8],
+    bank: ObjectBank,
+    settings: AugmentationSettings,
+    rng: np.random.Generator,
+) -> tuple[Points, NDArray[np.uint8]]:
+    """Put objects into a cloud: a Poisson number of `settings.paste` in the mean, their classes drawn evenly.
+
+    Args:
+        points: float32 [N, 4], the sensor at the origin; not changed.
+        class_ids: uint8 [N]; not changed.
+        bank: where objects come from.
+        settings: how many, and how coarse shadows are.
+        rng: where chance comes from.
+
+    Returns:
+        the points and classes with the objects, without what they hide; an object for which no place is found in a few
+        tries is left out.
+    """
+    count = rng.poisson(settings.paste) if bank.objects else 0
+    items = [_drawn(bank.objects[kind], rng) for kind in rng.integers(len(bank.objects), size=count)]
+    scene = _Scene(points, class_ids, bank.ground, room=sum(len(item.points) for item in items))
+    for item in items:
+        scene.paste(item, np.radians(settings.paste_shadow_deg), rng)
+    return scene.points[scene.kept], scene.class_ids[scene.kept]
+
+
+class _Scene:
+    """A cloud with room for objects.
+
+    Attributes:
+        points: float32 [N + room, 4].
+        class_ids: uint8 [N + room].
+        kept: bool [N + room], which of them are there and not hidden.
+    """
+
+    def __init__(self, points: Points, class_ids: NDArray[np.uint8], ground: NDArray[np.uint8], room: int) -> None:
+        self.points = np.concatenate([points, np.empty((room, points.shape[1]), np.float32)])
+        self.class_ids = np.concatenate([class_ids, np.empty(room, np.uint8)])
+        self.kept = np.zeros(len(self.points), bool)
+        # In the plane, from the sensor; NaN, which no comparison holds for, where there is no point.
+        self._distance_m, self._azimuth = np.full((2, len(self.points)), np.nan, np.float32)
+        self._is_ground = np.zeros(len(self.points), bool)
+        self._ground_ids = ground
+        self._end = 0
+        self._add(points, class_ids)
+
+    def paste(self, item: PastedObject, shadow_rad: NDArray[np.float64], rng: np.random.Generator) -> None:
+        """Put an object somewhere, if there is room."""
+        place = self._place(item, rng)
+        if place is None:
+            return
+        azimuth, height_m = place
+        placed = _turned(item.points, azimuth)
+        placed[:, 2] += height_m
+        rows = np.flatnonzero(self._within(azimuth, item.half_width_rad + 3 * shadow_rad[0]))
+        standing = rows[~self._is_ground[rows]]
+        seen = ~behind(placed, self.points[standing], shadow_rad)
+        if seen.sum() >= MIN_POINTS:
+            self._remove(rows[behind(self.points[rows], placed[seen], shadow_rad)])
+            self._add(placed[seen], item.class_ids[seen])
+
+    def _place(self, item: PastedObject, rng: np.random.Generator) -> tuple[float, float] | None:
+        """Find an azimuth where the object stands on free ground, and the ground's height there."""
+        reach = np.hypot(*np.maximum(np.abs(item.low[:2]), np.abs(item.high[:2]))) + CLEARANCE_M
+        near = np.flatnonzero((self._distance_m >= max(item.low[0] - CLEARANCE_M, 0)) & (self._distance_m <= reach))
+        candidates = near[self._is_ground[near]]
+        if len(candidates) == 0:
+            return None
+        for azimuth in self._azimuth[rng.choice(candidates, TRIES)].tolist():
+            height_m = self._free_ground(item, near, azimuth)
+            if height_m is not None:
+                return azimuth, height_m
+        return None
+
+    def _free_ground(self, item: PastedObject, rows: Rows, azimuth: float) -> float | None:
+        """Give the height of the ground below an object, None where there is none, a slope, or another object."""
+        margin_rad = CLEARANCE_M / max(item.low[0], CLEARANCE_M)
+        rows = rows[self._within(azimuth, item.half_width_rad + 2 * margin_rad, rows)]
+        xyz = _turned(self.points[rows, :3], -azimuth)
+        inside = ((xyz[:, :2] >= item.low[:2] - CLEARANCE_M) & (xyz[:, :2] <= item.high[:2] + CLEARANCE_M)).all(1)
+        heights_m, is_ground = xyz[inside, 2], self._is_ground[rows[inside]]
+        if is_ground.sum() < MIN_GROUND_POINTS or np.ptp(heights_m[is_ground]) > GROUND_RELIEF_M:
+            return None
+        ground_m = float(np.median(heights_m[is_ground]))
+        above = heights_m - ground_m
+        taken = ~is_ground & (above > min(GROUND_THICKNESS_M, item.high[2])) & (above < item.high[2] + CLEARANCE_M)
+        return None if taken.any() else ground_m
+
+    def _within(self, azimuth: float, half_width_rad: float, rows: Rows | slice = slice(None)) -> Mask:
+        return np.abs(_wrapped(self._azimuth[rows] - np.float32(azimuth))) <= half_width_rad
+
+    def _remove(self, rows: Rows) -> None:
+        self.kept[rows] = False
+        self._distance_m[rows] = self._azimuth[rows] = np.nan
+
+    def _add(self, points: Points, class_ids: NDArray[np.uint8]) -> None:
+        new = slice(self._end, self._end + len(points))
+        self._end = new.stop
+        self.points[new], self.class_ids[new], self.kept[new] = points, class_ids, True
+        x, y = np.ascontiguousarray(points[:, :2].T)
+        self._distance_m[new], self._azimuth[new] = np.hypot(x, y), np.arctan2(y, x)
+        self._is_ground[new] = _is_any(class_ids, self._ground_ids)
+
+
+def _objects_of(cloud: LabelledPoints, wanted: NDArray[np.uint8], ground: NDArray[np.uint8]) -> list[PastedObject]:
+    if cloud.instance_ids is None:
+        return []
+    rows = np.flatnonzero(_is_any(cloud.class_ids, wanted) & (cloud.instance_ids != 0))
+    _, objects, counts = np.unique(cloud.instance_ids[rows], return_inverse=True, return_counts=True)
+    parts = np.split(rows[np.argsort(objects, kind="stable")], np.cumsum(counts)[:-1])
+    ground_points = cloud.points[_is_any(cloud.class_ids, ground), :3]
+    ground_points = ground_points[np.argsort(ground_points[:, 0])]
+    return [_cut(cloud, part, ground_points) for part in parts if len(part) >= MIN_POINTS]
+
+
+def _cut(cloud: LabelledPoints, rows: Rows, ground_points: Points) -> PastedObject:
+    """Take an object out of its cloud, whose ground is sorted by x; without ground below, its lowest point stands."""
+    points = cloud.points[rows]
+    low, high = points[:, :2].min(0), points[:, :2].max(0)
+    middle = (low + high) / 2
+    strip = slice(*np.searchsorted(ground_points[:, 0], [low[0] - CLEARANCE_M, high[0] + CLEARANCE_M]))
+    y, z = ground_points[strip, 1], ground_points[strip, 2]
+    below = z[(y >= low[1] - CLEARANCE_M) & (y <= high[1] + CLEARANCE_M)]
+    points = _turned(points, -float(np.arctan2(middle[1], middle[0])))
+    points[:, 2] -= np.median(below) if len(below) >= MIN_GROUND_POINTS else points[:, 2].min()
+    half_width_rad = float(np.abs(np.arctan2(points[:, 1], points[:, 0])).max())
+    return PastedObject(points, cloud.class_ids[rows], points[:, :3].min(0), points[:, :3].max(0), half_width_rad)
+
+
+def _spread(items: list[PastedObject]) -> tuple[PastedObject, ...]:
+    """Keep at most MAX_OBJECTS, from everywhere in the list."""
+    chosen = np.linspace(0, len(items) - 1, min(len(items), MAX_OBJECTS)).astype(int)
+    return tuple(items[number] for number in chosen)
+
+
+def _drawn(items: tuple[PastedObject, ...], rng: np.random.Generator) -> PastedObject:
+    return items[rng.integers(len(items))]
+
+
+def _turned(points: Points, angle: float) -> Points:
+    """A copy, turned about z; columns after y stay."""
+    cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+    turned = points.copy()
+    turned[:, 0] = cos * points[:, 0] - sin * points[:, 1]
+    turned[:, 1] = sin * points[:, 0] + cos * points[:, 1]
+    return turned
+
+
+def _wrapped(angle: Points) -> Points:
+    """Angles of -2 pi to 2 pi as the same ones of -pi to pi."""
+    turn = np.float32(2 * np.pi)
+    wrapped: Points = angle - turn * np.round(angle / turn)
+    return wrapped
+
+
+def _is_any(class_ids: NDArray[np.uint8], wanted: NDArray[np.uint8]) -> Mask:
+    table = np.zeros(256, bool)
+    table[wanted] = True
+    return table[class_ids]
