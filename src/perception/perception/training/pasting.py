@@ -230,8 +230,7 @@ def _turned(points: Points, angle: float) -> Points:
 def _wrapped(angle: Points) -> Points:
     """Angles of -2 pi to 2 pi as the same ones of -pi to pi."""
     turn = np.float32(2 * np.pi)
-    wrapped: Points = angle - turn * np.round(angle / turn)
-    return wrapped
+    return (angle - turn * np.rint(angle / turn)).astype(np.float32, copy=False)
 
 
 def _is_any(class_ids: NDArray[np.uint8], wanted: NDArray[np.uint8]) -> Mask:
