@@ -84,8 +84,19 @@ def downsample(coords: Tensor, stride: tuple[int, int, int] = (2, 2, 2)) -> Down
 
 def query(coords: Tensor, wanted: Tensor) -> Tensor:
     """Find the row of `coords` [N, 4] that equals each row of `wanted` [Q, 4]: int32 [Q], -1 where there is none."""
-    rows = {tuple(row): index for index, row in enumerate(coords.tolist())}
-    return torch.tensor([rows.get(tuple(row), -1) for row in wanted.tolist()], dtype=torch.int32)
+    if not len(coords):
+        return torch.full((len(wanted),), -1, dtype=torch.int32)
+    low, high = coords.long().aminmax(dim=0)
+
+    def number(voxels: Tensor) -> Tensor:  # each voxel of the box around `coords` has one of its own
+        place, size = voxels.long() - low, high - low + 1
+        return ((place[:, 0] * size[1] + place[:, 1]) * size[2] + place[:, 2]) * size[3] + place[:, 3]
+
+    numbers, order = torch.sort(number(coords))
+    sought = number(wanted)
+    at = torch.searchsorted(numbers, sought).clamp(max=len(coords) - 1)
+    inside = ((wanted >= low) & (wanted <= high)).all(1)
+    return torch.where(inside & (numbers[at] == sought), order[at], -1).int()
 
 
 def submanifold_table(coords: Tensor, kernel_size: int | tuple[int, int, int] = 3) -> Tensor:
@@ -172,7 +183,7 @@ def trilinear_table(points: Tensor, coords: Tensor, stride: int) -> tuple[Tensor
 def devoxelize(features: Tensor, indices: Tensor, weights: Tensor) -> Tensor:
     """Interpolate voxel features [N, C] at points: [P, C] = sum of weights [P, 8] times rows indices [P, 8]."""
     with_nothing = torch.cat([features, features.new_zeros(1, features.shape[1])])  # where the row -1 looks
-    return (with_nothing[indices.long()] * weights.unsqueeze(2)).sum(1)
+    return (with_nothing[indices.long()] * weights.unsqueeze(2)).sum(1).to(features.dtype)
 
 
 def scatter_mean(features: Tensor, index: Tensor, count: int) -> Tensor:
