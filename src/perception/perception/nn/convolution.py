@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from perception.nn.sparse_tensor import SparseTensor
-from perception.ops import autograd
+from perception.nn.tables import Array
 
 
 class Conv3d(nn.Module):
@@ -48,18 +46,27 @@ class Conv3d(nn.Module):
         return stride // 2 if self.transposed else stride * 2
 
     def forward(self, tensor: SparseTensor) -> SparseTensor:
-        """Convolve; the result is on `output_level(tensor.stride)`. Differentiable."""
-        features, tables, level = tensor.features, tensor.tables, self.output_level(tensor.stride)
+        """Convolve; the result is on `output_level(tensor.stride)`. Differentiable; half under autocast to float16."""
+        tables, level = tensor.tables, self.output_level(tensor.stride)
+        features, kernel = _autocast(tensor.features, self.kernel)
         if self.kernel_size == 1:
-            result = features @ self.kernel
+            result = features @ kernel
         elif self.transposed:
-            result = autograd.inverse_convolution(features, *tables.up(level), self.kernel)
+            result = tables.backend.inverse_convolution(features, *tables.up(level), kernel)
         else:
             table, submanifold = self.table(tensor), self.kernel_size == 3
-            result = autograd.sparse_convolution(features, table, self.kernel, submanifold=submanifold)
+            result = tables.backend.sparse_convolution(features, table, kernel, submanifold=submanifold)
         return SparseTensor(result, tables, level)
 
-    def table(self, tensor: SparseTensor) -> NDArray[np.int32]:
+    def table(self, tensor: SparseTensor) -> Array:
         """The neighbour table of this convolution (of size 2 or 3, not transposed) on the tensor's level."""
         tables, stride = tensor.tables, tensor.stride
         return tables.submanifold(stride) if self.kernel_size == 3 else tables.down(stride)
+
+
+def _autocast(features: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
+    """Round to float16 where torch.autocast asks for it; PyTorch does that for its own operations only."""
+    device = features.device.type
+    if torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.float16:
+        return features.half(), kernel.half()
+    return features, kernel

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from perception.nn.sparse_tensor import SparseTensor
 from perception.nn.tables import FrameTables
-from perception.ops import autograd
 
 
 def points_from_voxels(tensor: SparseTensor) -> Tensor:
@@ -22,11 +21,11 @@ def points_from_voxels(tensor: SparseTensor) -> Tensor:
     """
     if tensor.stride == 1:
         return tensor.features
-    return autograd.devoxelize(tensor.features, *tensor.tables.corners(tensor.stride))
+    return tensor.tables.backend.devoxelize(tensor.features, *tensor.tables.corners(tensor.stride))
 
 
 def voxels_from_points(features: Tensor, tables: FrameTables, stride: int) -> SparseTensor:
     """Average the features of the points (float [N, C]) in each voxel of a level."""
     if stride > 1:
-        features = autograd.scatter_mean(features, tables.ancestors(stride), len(tables.coords(stride)))
+        features = tables.backend.scatter_mean(features, tables.ancestors(stride), len(tables.coords(stride)))
     return SparseTensor(features, tables, stride)

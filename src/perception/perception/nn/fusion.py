@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
-from perception import ops
 from perception.nn.blocks import BatchNorm, ConvolutionBlock, ReLU, ResidualBlock
 from perception.nn.convolution import Conv3d
 from perception.nn.sparse_tensor import SparseTensor
@@ -32,16 +31,15 @@ class FusedConv3d(nn.Module):
 
     def forward(self, tensor: SparseTensor, residual: Tensor | None = None, relu: bool | None = None) -> SparseTensor:
         """Convolve, add the bias and the residual, rectify (if `relu`, by default as constructed)."""
-        layer, level = self.convolution, self.convolution.output_level(tensor.stride)
+        layer, tables, level = self.convolution, tensor.tables, self.convolution.output_level(tensor.stride)
         finish = (layer.kernel, self.bias, residual, self.relu if relu is None else relu)
         if layer.kernel_size == 1:
-            return SparseTensor(_pointwise(tensor.features, *finish), tensor.tables, level)
-        if layer.transposed:
-            parent, offset = tensor.tables.up(level)
-            result = ops.inverse_convolution(tensor.features, parent, offset, *finish)
+            result = _pointwise(tensor.features, *finish)
+        elif layer.transposed:
+            result = tables.backend.fused_inverse_convolution(tensor.features, *tables.up(level), *finish)
         else:
-            result = ops.sparse_convolution(tensor.features, layer.table(tensor), *finish)
-        return SparseTensor(torch.from_numpy(result), tensor.tables, level)
+            result = tables.backend.fused_convolution(tensor.features, layer.table(tensor), *finish)
+        return SparseTensor(result, tables, level)
 
 
 class FusedResidualBlock(nn.Module):

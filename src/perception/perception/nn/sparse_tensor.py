@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from perception.nn.tables import FrameTables
+from perception.nn.tables import Array, FrameTables
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class SparseTensor:
     stride: int = 1
 
     @property
-    def coords(self) -> NDArray[np.int32]:
+    def coords(self) -> Array:
         """Voxel coordinates, int32 [N, 4]: batch, x, y, z in units of the level."""
         return self.tables.coords(self.stride)
 

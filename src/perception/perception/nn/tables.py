@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+from perception.nn.backends import NATIVE, Backend
 
-from perception import ops
-
-Int32Array = NDArray[np.int32]
+#: A NumPy array, or a tensor where the voxels are a CUDA tensor or the backend is the reference.
+Array: TypeAlias = Any
 
 
 class Level:
@@ -25,28 +23,24 @@ class Level:
         coords: int32 [N, 4], batch, x, y, z in units of the level.
     """
 
-    def __init__(self, coords: Int32Array) -> None:
+    def __init__(self, coords: Array, backend: Backend) -> None:
         self.coords = coords
+        self._backend = backend
 
     @cached_property
-    def hash(self) -> ops.CoordinateHash:
-        """Rows by voxel."""
-        return ops.CoordinateHash(self.coords)
-
-    @cached_property
-    def neighbours(self) -> Int32Array:
+    def neighbours(self) -> Array:
         """The 3x3x3 neighbours of each voxel, int32 [N, 27], x fastest."""
-        return ops.submanifold_table(self.coords)
+        return self._backend.submanifold_table(self.coords)
 
     @cached_property
-    def coarser(self) -> ops.Downsampling:
-        """The next level, with the row and the place there of each voxel of this one."""
-        return ops.downsample(self.coords)
+    def coarser(self) -> Any:
+        """The next level, with the row and the place there of each voxel of this one (`ops.Downsampling`)."""
+        return self._backend.downsample(self.coords)
 
     @cached_property
-    def children(self) -> Int32Array:
+    def children(self) -> Array:
         """The voxels of this level in each voxel of the next, int32 [M, 8], z fastest."""
-        return ops.strided_table(self.coarser.parent, self.coarser.offset, len(self.coarser.coords))
+        return self._backend.strided_table(self.coarser.parent, self.coarser.offset, len(self.coarser.coords))
 
 
 class FrameTables:
@@ -54,16 +48,22 @@ class FrameTables:
 
     Tables are int32 [rows of the output level, kernel volume]: the input row of each kernel offset, -1 where there is
     none.
+
+    Attributes:
+        backend: what made the tables, and what layers compute with on them.
     """
 
-    def __init__(self, coords: Any) -> None:
+    def __init__(self, coords: Array, backend: Backend = NATIVE) -> None:
         """Start from the input voxels.
 
         Args:
-            coords: int32 [N, 4], batch, x, y, z; each row once; an array or a tensor.
+            coords: int32 [N, 4], batch, x, y, z; each row once; an array or a tensor. Where it is a CUDA tensor, all
+                tables lie on its GPU, and so must the features.
+            backend: what to compute with.
         """
-        self._levels: dict[int, Level] = {1: Level(np.asarray(coords))}
-        self._corners: dict[int, tuple[Int32Array, NDArray[np.float32]]] = {}
+        self.backend = backend
+        self._levels: dict[int, Level] = {1: Level(backend.coordinates(coords), backend)}
+        self._corners: dict[int, tuple[Array, Array]] = {}
 
     def fill(self, strides: Iterable[int], point_strides: Iterable[int] = ()) -> FrameTables:
         """Compute ahead what a network with 3x3x3 convolutions on these levels and with a point branch asks for."""
@@ -78,22 +78,22 @@ class FrameTables:
     def level(self, stride: int) -> Level:
         """The level of a stride, 1, 2, 4, ..."""
         if stride not in self._levels:
-            self._levels[stride] = Level(self.level(stride // 2).coarser.coords)
+            self._levels[stride] = Level(self.level(stride // 2).coarser.coords, self.backend)
         return self._levels[stride]
 
-    def coords(self, stride: int) -> Int32Array:
+    def coords(self, stride: int) -> Array:
         """The voxels of a level, int32 [N, 4] in units of the level."""
         return self.level(stride).coords
 
-    def submanifold(self, stride: int) -> Int32Array:
+    def submanifold(self, stride: int) -> Array:
         """The 3x3x3 neighbours of each voxel of a level, [N, 27], x fastest."""
         return self.level(stride).neighbours
 
-    def down(self, stride: int) -> Int32Array:
+    def down(self, stride: int) -> Array:
         """The 2x2x2 voxels of level `stride` in each voxel of level 2 * stride, [M, 8], z fastest."""
         return self.level(stride).children
 
-    def up(self, stride: int) -> tuple[Int32Array, NDArray[np.uint8]]:
+    def up(self, stride: int) -> tuple[Array, Array]:
         """The row of level 2 * stride that each voxel of level `stride` lies in, and its offset there.
 
         Returns:
@@ -102,18 +102,16 @@ class FrameTables:
         coarser = self.level(stride).coarser
         return coarser.parent, coarser.offset
 
-    def ancestors(self, stride: int) -> Int32Array:
-        """The row of level `stride` that each input voxel lies in, int32 [N]."""
-        rows = np.arange(len(self.coords(1)), dtype=np.int32)
-        level = 1
+    def ancestors(self, stride: int) -> Array:
+        """The row of level `stride` (2, 4, ...) that each input voxel lies in, int32 [N]."""
+        rows, level = self.up(1)[0], 2
         while level < stride:
             rows = self.up(level)[0][rows]
             level *= 2
         return rows
 
-    def corners(self, stride: int) -> tuple[Int32Array, NDArray[np.float32]]:
+    def corners(self, stride: int) -> tuple[Array, Array]:
         """The 8 voxels of a level around each input voxel and their trilinear weights, int32 and float32 [N, 8]."""
         if stride not in self._corners:
-            points = self.coords(1).astype(np.float32)
-            self._corners[stride] = ops.trilinear_table(points, self.level(stride).hash, stride)
+            self._corners[stride] = self.backend.trilinear_table(self.coords(1), self.coords(stride), stride)
         return self._corners[stride]

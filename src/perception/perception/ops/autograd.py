@@ -107,7 +107,7 @@ class _Devoxelize(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        spread = ops.devoxelize_gradient(gradient.contiguous(), ctx.indices, ctx.weights, ctx.voxel_count)
+        spread = ops.devoxelize_gradient(gradient.float().contiguous(), ctx.indices, ctx.weights, ctx.voxel_count)
         return torch.as_tensor(spread), None, None
 
 
@@ -121,7 +121,7 @@ class _ScatterMean(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        spread = ops.scatter_mean_gradient(gradient.contiguous(), ctx.index, ctx.counts)
+        spread = ops.scatter_mean_gradient(gradient.float().contiguous(), ctx.index, ctx.counts)
         return torch.as_tensor(spread), None, None
 
 

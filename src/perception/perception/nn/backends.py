@@ -1,0 +1,108 @@
+"""What sparse layers compute with: the native kernels, or the plain PyTorch that says what those mean.
+
+A frame's tables hold one of the two, and every layer asks the tables of its input; nothing is global.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from perception import ops
+from perception.ops import autograd, reference
+
+
+@dataclass(frozen=True)
+class Backend:
+    """The operations of the sparse layers; `perception.ops.reference` says what each one means.
+
+    Attributes:
+        coordinates: takes in voxels int32 [N, 4], an array or a tensor. What the other operations make of it (tables,
+            parents, offsets) is passed between them as it is.
+        downsample: voxels -> coarser voxels, parent and offset of each voxel.
+        submanifold_table: voxels -> their 3x3x3 neighbours, int32 [N, 27], x fastest.
+        strided_table: parent, offset, number of coarse voxels -> the children of each, int32 [M, 8], z fastest.
+        trilinear_table: input voxels (one point each), voxels of a level, its stride -> the 8 rows of that level
+            around each point and their weights, [P, 8] both.
+        sparse_convolution: features, table, weight, submanifold=bool -> [N_out, C_out]; differentiable.
+        inverse_convolution: features, parent, offset, weight -> [N, C_out]; differentiable.
+        fused_convolution: features, table, weight, bias, residual, relu -> [N_out, C_out]; for inference.
+        fused_inverse_convolution: features, parent, offset, weight, bias, residual, relu -> [N, C_out]; for inference.
+        devoxelize: features, rows, weights -> [P, C]; differentiable in the features.
+        scatter_mean: features, the voxel of each, number of voxels -> [M, C]; differentiable in the features.
+    """
+
+    coordinates: Callable[[Any], Any]
+    downsample: Callable[[Any], Any]
+    submanifold_table: Callable[[Any], Any]
+    strided_table: Callable[[Any, Any, int], Any]
+    trilinear_table: Callable[[Any, Any, int], tuple[Any, Any]]
+    sparse_convolution: Callable[..., Tensor]
+    inverse_convolution: Callable[[Tensor, Any, Any, Tensor], Tensor]
+    fused_convolution: Callable[..., Tensor]
+    fused_inverse_convolution: Callable[..., Tensor]
+    devoxelize: Callable[[Tensor, Any, Any], Tensor]
+    scatter_mean: Callable[[Tensor, Any, int], Tensor]
+
+
+def _where_it_lies(coords: Any) -> Any:
+    """Keep a CUDA tensor on its GPU; anything else becomes a NumPy array."""
+    return coords if getattr(coords, "is_cuda", False) else np.asarray(coords)
+
+
+def _trilinear_table(points: Any, coords: Any, stride: int) -> tuple[Any, Any]:
+    floats = points.float() if isinstance(points, Tensor) else points.astype(np.float32)
+    return ops.trilinear_table(floats, coords, stride)
+
+
+def _fused_convolution(*arguments: Any) -> Tensor:
+    return torch.as_tensor(ops.sparse_convolution(*arguments))
+
+
+def _fused_inverse_convolution(*arguments: Any) -> Tensor:
+    return torch.as_tensor(ops.inverse_convolution(*arguments))
+
+
+def _plain_convolution(features: Tensor, table: Tensor, weight: Tensor, *, submanifold: bool) -> Tensor:
+    del submanifold  # it only spares the native backward pass some work
+    return reference.sparse_convolution(features, table, weight)
+
+
+def _plain_trilinear_table(points: Tensor, coords: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+    return reference.trilinear_table(points.float(), coords, stride)
+
+
+#: The kernels: on the CPU, or on the GPU that holds the coordinates and features. Float32 and float16.
+NATIVE = Backend(
+    coordinates=_where_it_lies,
+    downsample=ops.downsample,
+    submanifold_table=ops.submanifold_table,
+    strided_table=ops.strided_table,
+    trilinear_table=_trilinear_table,
+    sparse_convolution=autograd.sparse_convolution,
+    inverse_convolution=autograd.inverse_convolution,
+    fused_convolution=_fused_convolution,
+    fused_inverse_convolution=_fused_inverse_convolution,
+    devoxelize=autograd.devoxelize,
+    scatter_mean=autograd.scatter_mean,
+)
+
+#: Plain PyTorch on the CPU, slow, in any floating-point type, differentiated by PyTorch itself.
+REFERENCE = Backend(
+    coordinates=torch.as_tensor,
+    downsample=reference.downsample,
+    submanifold_table=reference.submanifold_table,
+    strided_table=reference.strided_table,
+    trilinear_table=_plain_trilinear_table,
+    sparse_convolution=_plain_convolution,
+    inverse_convolution=reference.inverse_convolution,
+    fused_convolution=reference.sparse_convolution,
+    fused_inverse_convolution=reference.inverse_convolution,
+    devoxelize=reference.devoxelize,
+    scatter_mean=reference.scatter_mean,
+)
