@@ -20,7 +20,8 @@ from perception.ops import memory
 CPU = -1
 #: A NumPy array, or an array on a GPU with at least `shape` and `__cuda_array_interface__`.
 Array: TypeAlias = Any
-_DTYPE_CODES = {np.dtype(np.float32): 0, np.dtype(np.float16): 1}  # pk_dtype
+#: Types that features may be stored as, and what the library calls them (pk_dtype).
+DTYPE_CODES = {np.dtype(np.float32): 0, np.dtype(np.float16): 1}
 # Outputs start as rubbish where this is set, so that tests notice a cell that a kernel never writes.
 _POISON = os.environ.get("PERCEPTION_KERNELS_POISON") == "1"
 
@@ -73,12 +74,18 @@ def dtype_of(value: Any, name: str) -> np.dtype[Any]:
     return _layout(view(value, name))[0]
 
 
-def as_features(value: Any, name: str) -> tuple[Array, np.dtype[Any], int]:
-    """Check features [N, C] that may be stored as float32 or float16, and tell their type and its code (pk_dtype)."""
+def float_dtype(value: Any, name: str) -> np.dtype[Any]:
+    """Tell the type of features; anything but float32 and float16 is a ValueError."""
     dtype = dtype_of(value, name)
-    if dtype not in _DTYPE_CODES:
+    if dtype not in DTYPE_CODES:
         raise ValueError(f"{name} must be float32 or float16, found {dtype.name}")
-    return as_array(value, dtype, (None, None), name), dtype, _DTYPE_CODES[dtype]
+    return dtype
+
+
+def as_features(value: Any, name: str, columns: int | None = None) -> tuple[Array, np.dtype[Any], int]:
+    """Check dense float32 or float16 features [N, columns], and tell their type and its code (pk_dtype)."""
+    dtype = float_dtype(value, name)
+    return as_array(value, dtype, (None, columns), name), dtype, DTYPE_CODES[dtype]
 
 
 def check_shape(array: Array, shape: tuple[int | None, ...], name: str) -> None:

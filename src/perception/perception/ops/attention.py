@@ -9,8 +9,18 @@ from typing import Any
 import numpy as np
 
 from perception.ops import binding
-from perception.ops.arrays import Array, address, as_array, common_place, empty
-from perception.ops.float_rows import DTYPES, float_dtype, strided_rows
+from perception.ops.arrays import (
+    DTYPE_CODES,
+    Array,
+    address,
+    as_array,
+    check_shape,
+    common_place,
+    dtype_of,
+    empty,
+    float_dtype,
+    view,
+)
 from perception.ops.windows import TokenGroups
 
 binding.declare(pk_group_attention="p")
@@ -57,7 +67,7 @@ def group_attention(
         ValueError: shapes that do not fit; on the CPU also an order or groups that do not hold every token once.
     """
     dtype = float_dtype(q, "q")
-    arrays = [strided_rows(value, dtype, (None, None), name) for value, name in ((q, "q"), (k, "k"), (v, "v"))]
+    arrays = [_strided_rows(value, dtype, name) for value, name in ((q, "q"), (k, "k"), (v, "v"))]
     tokens, width = arrays[0][0].shape
     if any(tuple(array.shape) != (tokens, width) for array, _ in arrays):
         raise ValueError(f"q, k and v must have one shape, found {[list(array.shape) for array, _ in arrays]}")
@@ -69,10 +79,37 @@ def group_attention(
     common_place("group attention", [array for array in everything if array is not None])
     scale = 1 / math.sqrt(max(width // heads, 1)) if scale is None else scale
     strides = (stride for _, stride in arrays)
-    shape = (heads, width // heads, size, DTYPES[dtype], scale)
+    shape = (heads, width // heads, size, DTYPE_CODES[dtype], scale)
     native = _NativeAttention(*(address(array) for array in everything), tokens, slots, *strides, *shape)
     binding.call("pk_group_attention", ctypes.byref(native), threads=threads, on=output)
     return output
+
+
+def _strided_rows(value: Any, dtype: np.dtype[Any], name: str) -> tuple[Array, int]:
+    """Check an array [N, C] of a type whose rows are dense but may lie apart; also give their distance in elements.
+
+    Columns of a larger array pass, so that a layer's stacked output is used in place.
+    """
+    array = view(value, name)
+    if dtype_of(array, name) != dtype:
+        raise ValueError(f"{name} must be {dtype.name}, found {dtype_of(array, name).name}")
+    check_shape(array, (None, None), name)
+    strides = _strides(array)
+    rows, columns = array.shape
+    if strides is None or rows * columns == 0:
+        return array, max(columns, 1)
+    step, rest = divmod(strides[0], dtype.itemsize)
+    if (columns > 1 and strides[1] != dtype.itemsize) or rest or (rows > 1 and step < columns):
+        raise ValueError(f"{name} must have dense rows one after another; pass a contiguous copy")
+    return array, max(step, columns)
+
+
+def _strides(array: Array) -> tuple[int, ...] | None:
+    """Bytes between elements along each axis; None where the array is dense."""
+    if isinstance(array, np.ndarray):
+        return array.strides
+    strides = array.__cuda_array_interface__.get("strides")
+    return None if strides is None else tuple(strides)
 
 
 def _slots(groups: TokenGroups | int, order: Any, tokens: int) -> tuple[int, int, list[Array | None]]:

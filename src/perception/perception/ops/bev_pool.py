@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from perception.ops import binding
-from perception.ops.arrays import Array, as_array, dtype_of, empty, view
+from perception.ops.arrays import DTYPE_CODES, Array, as_array, empty, float_dtype, view
 
 binding.declare(
     pk_bev_cells="plipp",
@@ -25,8 +25,6 @@ binding.declare(
     pk_lift_pool="pppppp",
     pk_lift_pool_gradient="ppppppp",
 )
-
-_DTYPES = {np.dtype(np.float32): 0, np.dtype(np.float16): 1}  # pk_dtype
 
 
 class BevGrid(NamedTuple):
@@ -124,13 +122,13 @@ def bev_pool(features: Any, plan: BevPlan, threads: int | None = None) -> Array:
         plan: from `bev_plan`.
         threads: CPU threads, all by default; the result does not depend on it.
     """
-    dtype, code = _float_type(features, "features")
+    dtype = float_dtype(features, "features")
     features = _rows(features, dtype, "features")
     n, channels = math.prod(features.shape[:-1]), features.shape[-1]
     _check_points(plan, n)
     result = empty(features, plan.map_shape(channels), dtype)
-    arguments = (features, n, channels, code, plan.order, plan.begins, plan.planes, plan.plane_cells, result)
-    binding.call("pk_bev_pool", *arguments, threads=threads)
+    arguments = (features, n, channels, DTYPE_CODES[dtype], plan.order, plan.begins, plan.planes, plan.plane_cells)
+    binding.call("pk_bev_pool", *arguments, result, threads=threads)
     return result
 
 
@@ -158,7 +156,7 @@ def lift_pool(
         channels_last: the layout of context.
         threads: CPU threads, all by default; the result does not depend on it.
     """
-    dtype, _ = _float_type(depth, "depth")
+    dtype = float_dtype(depth, "depth")
     depth, context, native = _lift(depth, context, dtype, plan, channels_last)
     result = empty(depth, plan.map_shape(native.channels), dtype)
     arguments = (ctypes.byref(native), depth, context, plan.order, plan.begins, result)
@@ -184,13 +182,6 @@ def lift_pool_gradient(
     arguments = (ctypes.byref(native), depth, context, map_gradient, plan.cells, *gradients)
     binding.call("pk_lift_pool_gradient", *arguments, threads=threads)
     return gradients
-
-
-def _float_type(value: Any, name: str) -> tuple[np.dtype[Any], int]:
-    dtype = dtype_of(value, name)
-    if dtype not in _DTYPES:
-        raise ValueError(f"{name} must be float32 or float16, found {dtype.name}")
-    return dtype, _DTYPES[dtype]
 
 
 def _rows(value: Any, dtype: np.dtype[Any], name: str, channels: int | None = None) -> Array:
@@ -219,6 +210,6 @@ def _lift(
     shape = (cameras, height, width, None) if channels_last else (cameras, None, height, width)
     context = as_array(context, dtype, shape, "context")
     _check_points(plan, cameras * depths * height * width)
-    channels = context.shape[3 if channels_last else 1]
-    sizes = (cameras, depths, height * width, channels, channels_last, _DTYPES[dtype], plan.planes, plan.plane_cells)
+    counts = (cameras, depths, height * width, context.shape[3 if channels_last else 1])
+    sizes = (*counts, channels_last, DTYPE_CODES[dtype], plan.planes, plan.plane_cells)
     return depth, context, _Lift(*sizes)

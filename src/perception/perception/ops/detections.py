@@ -15,11 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from perception.ops import binding
-from perception.ops.arrays import Array, address, as_array, common_place, empty, view
+from perception.ops.arrays import DTYPE_CODES, Array, address, as_array, common_place, empty, float_dtype, view
 
 binding.declare(pk_heatmap_peaks="pippp", pk_decode_boxes="ppipppp", pk_query_scores="piiiippp")
-
-_DTYPES = {np.dtype(np.float32): 0, np.dtype(np.float16): 1}
 
 
 class Peaks(NamedTuple):
@@ -142,7 +140,7 @@ def heatmap_peaks(
         quality = as_array(quality, dtype, shape, "quality")
     wide = (ctypes.c_uint8 * classes)(*sizes)
     native = _Heatmap(address(heatmap), address(quality), ctypes.cast(wide, ctypes.c_void_p))
-    native.dtype, native.sigmoid, native.inner_only = _DTYPES[dtype], sigmoid, inner_only
+    native.dtype, native.sigmoid, native.inner_only = DTYPE_CODES[dtype], sigmoid, inner_only
     native.batches, native.classes, native.height, native.width = heatmap.shape
     native.quality_power = quality_power
     common_place("heatmap_peaks", [array for array in (heatmap, quality) if array is not None])
@@ -209,7 +207,7 @@ def query_scores(logits: Any, peaks: Peaks, threads: int | None = None) -> Array
     scores = as_array(peaks.scores, np.float32, (batches, queries), "scores")
     labels = as_array(peaks.labels, np.int32, (batches, queries), "labels")
     result = empty(logits, (batches, queries), np.float32)
-    arguments = (logits, _DTYPES[dtype], batches, classes, queries, labels, scores, result)
+    arguments = (logits, DTYPE_CODES[dtype], batches, classes, queries, labels, scores, result)
     binding.call("pk_query_scores", *arguments, threads=threads)
     return result
 
@@ -236,7 +234,7 @@ def _decode(
 def _native_maps(maps: BoxMaps, coding: BoxCoding) -> tuple[_BoxMaps, list[Array]]:
     center, dtype = _as_map(maps.center, None, "center")
     batches, spatial = center.shape[0], center.shape[2:]
-    native = _BoxMaps(cells=int(np.prod(spatial)), batches=batches, dtype=_DTYPES[dtype])
+    native = _BoxMaps(cells=int(np.prod(spatial)), batches=batches, dtype=DTYPE_CODES[dtype])
     arrays = []
     for name, channels in zip(BoxMaps._fields, (2, 1, 3, 2, 2), strict=True):
         value = getattr(maps, name)
@@ -253,8 +251,6 @@ def _native_maps(maps: BoxMaps, coding: BoxCoding) -> tuple[_BoxMaps, list[Array
 
 def _as_map(value: Any, shape: tuple[int | None, ...] | None, name: str) -> tuple[Array, np.dtype[Any]]:
     """Check a map of either type; tell which."""
+    dtype = float_dtype(value, name)
     array = view(value, name)
-    dtype = array.dtype if isinstance(array, np.ndarray) else np.dtype(array.__cuda_array_interface__["typestr"])
-    if dtype not in _DTYPES:
-        raise ValueError(f"{name} must be float32 or float16, found {dtype.name}")
     return as_array(array, dtype, (None,) * len(array.shape) if shape is None else shape, name), dtype

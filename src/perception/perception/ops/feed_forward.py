@@ -8,8 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from perception.ops import binding
-from perception.ops.arrays import Array, address, as_array, common_place, empty
-from perception.ops.float_rows import DTYPES, float_rows
+from perception.ops.arrays import Array, address, as_array, as_features, common_place, empty
 
 binding.declare(pk_linear_layer="p", pk_layer_norm="pppplifip")
 
@@ -72,7 +71,7 @@ def linear(
     Raises:
         ValueError: shapes or types that do not fit; on the CPU also residual rows that do not exist.
     """
-    features, dtype = float_rows(features, "features")
+    features, dtype, code = as_features(features, "features")
     rows, inputs = features.shape
     weight = as_array(weight, dtype, (None, inputs), "weight")
     outputs = len(weight)
@@ -85,7 +84,7 @@ def linear(
     arrays = (features, weight, bias, residual, residual_rows, scale, shift, output)
     common_place("the layer", [array for array in arrays if array is not None])
     count = 0 if residual is None else len(residual)
-    shape = (rows, count, inputs, outputs, _ACTIVATIONS.index(activation), DTYPES[dtype], epsilon)
+    shape = (rows, count, inputs, outputs, _ACTIVATIONS.index(activation), code, epsilon)
     native = _NativeLinear(*(address(array) for array in arrays), *shape)
     binding.call("pk_linear_layer", ctypes.byref(native), threads=threads, on=output)
     return output
@@ -100,12 +99,12 @@ def layer_norm(features: Any, norm: LayerNorm, residual: Any = None, threads: in
         residual: [N, C] of the same type, or None.
         threads: CPU threads, all by default.
     """
-    features, dtype = float_rows(features, "features")
+    features, dtype, code = as_features(features, "features")
     rows, channels = features.shape
     residual = None if residual is None else as_array(residual, dtype, (rows, channels), "residual")
     scale, shift, epsilon = _norm(norm, channels)
     output = empty(features, (rows, channels), dtype)
-    arguments = (features, residual, scale, shift, rows, channels, epsilon, DTYPES[dtype], output)
+    arguments = (features, residual, scale, shift, rows, channels, epsilon, code, output)
     binding.call("pk_layer_norm", *arguments, threads=threads)
     return output
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from perception.ops import binding
-from perception.ops.arrays import Array, address, as_array, common_place, empty
+from perception.ops.arrays import DTYPE_CODES, Array, address, as_array, common_place, empty, float_dtype
 
 binding.declare(pk_image_resize="p")
 
@@ -29,7 +29,6 @@ ENCODINGS = (
     "bayer_gbrg8",
     "bayer_grbg8",
 )
-_DTYPES = {np.dtype(np.float32): 0, np.dtype(np.float16): 1}  # pk_dtype
 _WEIGHT_BITS = 22  # after the binary point, as in Pillow
 _SUPPORT = {"bilinear": 1.0, "bicubic": 2.0}
 
@@ -155,7 +154,7 @@ def resize_normalize(
     call = _Call(address(image), step, *tables.source_size, ENCODINGS.index(encoding), *tables.source_rows)
     call.rows, call.columns = (_Axis(address(begins), address(values), *values.shape) for begins, values in axes)
     call.scale, call.offset = _normalization(mean, std)
-    call.bgr, call.channels_last, call.dtype = bgr, channels_last, _dtype_code(dtype)
+    call.bgr, call.channels_last, call.dtype = bgr, channels_last, DTYPE_CODES[float_dtype(output, "dtype")]
     call.output = address(output)
     common_place("image resize", [image, output, *tables[:4]])
     binding.call("pk_image_resize", ctypes.byref(call), threads=threads, on=image)
@@ -211,9 +210,3 @@ def _normalization(mean: Sequence[float], std: Sequence[float]) -> tuple[Any, An
         three(*(1.0 / (255.0 * deviation) for deviation in std)),
         three(*(-average / deviation for average, deviation in zip(mean, std, strict=True))),
     )
-
-
-def _dtype_code(dtype: DTypeLike) -> int:
-    if np.dtype(dtype) not in _DTYPES:
-        raise ValueError(f"dtype must be float32 or float16, found {np.dtype(dtype).name}")
-    return _DTYPES[np.dtype(dtype)]

@@ -10,8 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from perception.ops import binding
-from perception.ops.arrays import Array, as_array, empty
-from perception.ops.float_rows import DTYPES, float_rows
+from perception.ops.arrays import Array, as_array, as_features, empty
 
 binding.declare(
     pk_pillars="plipippppppp",
@@ -140,14 +139,14 @@ def segment_reduce(features: Any, begins: Any, kind: Literal["max", "mean"], thr
     Raises:
         ValueError: begins that do not ascend or lie outside the rows (on a GPU such rows are left out).
     """
-    features, dtype = float_rows(features, "features")
+    features, dtype, code = as_features(features, "features")
     begins = as_array(begins, np.int32, (None,), "begins")
     if len(begins) == 0:
         raise ValueError("begins must hold one more element than there are segments, found none")
     if kind not in ("max", "mean"):
         raise ValueError(f"kind must be max or mean, found {kind!r}")
     output = empty(features, (len(begins) - 1, features.shape[1]), dtype)
-    arguments = (features, *features.shape, DTYPES[dtype], begins, len(begins) - 1, int(kind == "mean"))
+    arguments = (features, *features.shape, code, begins, len(begins) - 1, int(kind == "mean"))
     binding.call("pk_segment_reduce", *arguments, output, threads=threads)
     return output
 
@@ -173,7 +172,7 @@ def pillars_to_map(
     Raises:
         ValueError: a pillar outside the map (on a GPU it is left out), or a map of more than 2^28 cells.
     """
-    features, dtype = float_rows(features, "features")
+    features, dtype, code = as_features(features, "features")
     coords = as_array(coords, np.int32, (len(features), 3), "coords")
     height, width = size
     channels = features.shape[1]
@@ -181,6 +180,6 @@ def pillars_to_map(
     if min(shape) < 0:
         raise ValueError(f"a map cannot have the shape {list(shape)}")
     output = empty(features, shape, dtype)
-    arguments = (features, coords, len(features), channels, DTYPES[dtype], batches, height, width, int(channels_last))
+    arguments = (features, coords, len(features), channels, code, batches, height, width, int(channels_last))
     binding.call("pk_pillars_to_map", *arguments, output, threads=threads)
     return output

@@ -10,8 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from perception.ops import binding
-from perception.ops.arrays import Array, as_array, empty
-from perception.ops.float_rows import DTYPES, float_rows
+from perception.ops.arrays import Array, as_array, as_features, empty
 
 binding.declare(pk_window_keys="plpp", pk_window_order="plpp", pk_group_tokens="plipp", pk_add_position="pplpiiip")
 
@@ -131,10 +130,10 @@ def add_position(features: Any, coords: Any, table: Any, threads: int | None = N
     """
     table = as_array(table, np.float32, (None, None), "table")
     length, half = table.shape
-    features, dtype = float_rows(features, "features", 2 * half)
+    features, dtype, code = as_features(features, "features", 2 * half)
     coords = as_array(coords, np.int32, (len(features), 3), "coords")
     output = empty(features, tuple(features.shape), dtype)
-    arguments = (features, coords, len(features), table, length, half, DTYPES[dtype], output)
+    arguments = (features, coords, len(features), table, length, half, code, output)
     binding.call("pk_add_position", *arguments, threads=threads)
     return output
 
