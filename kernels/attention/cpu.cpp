@@ -153,7 +153,7 @@ void require_shape(const pk_attention& call) {
   require(call.group_size >= 1 && call.group_size <= kLargestGroup, "group_size must lie in 1..256");
   require(call.n_slots % call.group_size == 0, "the number of slots must be a multiple of group_size");
   require(std::isfinite(call.scale), "scale must be finite");
-  require(call.dtype == PK_FLOAT32 || call.dtype == PK_FLOAT16, "dtype must be PK_FLOAT32 or PK_FLOAT16");
+  require_dtype(call.dtype);
   const int64_t width = int64_t{call.heads} * call.head_dim;
   require(std::min({call.q_stride, call.k_stride, call.v_stride}) >= width, "a stride is shorter than a row");
   require(std::max({call.q_stride, call.k_stride, call.v_stride}) <= INT32_MAX, "a stride is too large");

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "common/call.hpp"
+#include "common/dtype.hpp"
 
 namespace pk {
 
@@ -18,14 +19,10 @@ inline int64_t require_map(int32_t planes, int64_t plane_cells, int64_t channels
   return planes * plane_cells;
 }
 
-inline void require_float(int32_t dtype) {
-  require(dtype == PK_FLOAT32 || dtype == PK_FLOAT16, "the type must be float32 or float16");
-}
-
 // The number of points.
 inline int64_t require_lift(const pk_lift* lift) {
   require(lift != nullptr, "sizes is null");
-  require_float(lift->dtype);
+  require_dtype(lift->dtype);
   require_map(lift->planes, lift->plane_cells, lift->channels);
   require_rows(lift->cameras, "cameras");
   require_rows(lift->depths, "depths");

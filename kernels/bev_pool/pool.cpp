@@ -176,7 +176,7 @@ pk_status pk_bev_pool(const pk_execution* where, const void* features, int64_t n
                       const int32_t* order, const int32_t* begins, int32_t planes, int64_t plane_cells, void* map) {
   return pk::guarded("BEV pooling", [&] {
     const int64_t n_cells = pk::require_map(planes, plane_cells, channels);
-    pk::require_float(dtype);
+    pk::require_dtype(dtype);
     pk::require_rows(n, "points");
     pk::require_array(features, n, "features");
     pk::require_array(order, n, "order");

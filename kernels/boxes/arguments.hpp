@@ -15,8 +15,4 @@ inline void require_boxes(const float* boxes, int64_t n, int32_t columns, const 
   require_array(boxes, n, name);
 }
 
-inline void require_dtype(int32_t dtype) {
-  require(dtype == PK_FLOAT32 || dtype == PK_FLOAT16, "the dtype must be float32 (0) or float16 (1)");
-}
-
 }  // namespace pk::boxes

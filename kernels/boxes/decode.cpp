@@ -2,6 +2,7 @@
 
 #include "boxes/arguments.hpp"
 #include "boxes/decoding.hpp"
+#include "common/dtype.hpp"
 
 #if defined(PK_WITH_CUDA)
 #include "boxes/cuda.hpp"
@@ -90,7 +91,7 @@ pk_status pk_query_scores(const pk_execution* where, const void* logits, int32_t
     pk::require(classes >= 1, "the number of classes must be at least 1");
     const int64_t n = int64_t{batches} * queries;
     pk::require(n <= std::numeric_limits<int64_t>::max() / 8 / classes, "there are too many logits");
-    pk::boxes::require_dtype(dtype);
+    pk::require_dtype(dtype);
     pk::require_array(logits, n, "logits");
     pk::require_array(labels, n, "labels");
     pk::require_array(peak_scores, n, "peak_scores");

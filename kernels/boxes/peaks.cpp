@@ -8,6 +8,7 @@
 #include "boxes/heatmap.hpp"
 #include "boxes/loops.hpp"
 #include "boxes/ranking.hpp"
+#include "common/dtype.hpp"
 #include "common/half.hpp"
 
 #if defined(PK_WITH_CUDA)

@@ -117,10 +117,6 @@ void require_channels(int32_t channels, const char* sentence) {
   require(channels >= 1 && channels <= kMostChannels, sentence);
 }
 
-void require_dtype(int32_t dtype) {
-  require(dtype == PK_FLOAT32 || dtype == PK_FLOAT16, "dtype must be PK_FLOAT32 or PK_FLOAT16");
-}
-
 void require_norm(const float* weight, const float* bias, float epsilon) {
   require_array(weight, 1, "the weight of the norm");
   require_array(bias, 1, "the bias of the norm");

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "common/call.hpp"
+#include "common/dtype.hpp"
 #include "image/decode_rows.hpp"
 
 namespace pk {
@@ -44,7 +45,7 @@ inline void require_call(const pk_image_call* call) {
   require(call->first_row >= 0 && call->row_count >= call->rows.taps && call->row_count <= call->height &&
               call->first_row <= call->height - call->row_count,
           "first_row and row_count must name rows of the image, at least as many as an output row's taps");
-  require(call->dtype == PK_FLOAT32 || call->dtype == PK_FLOAT16, "the type must be float32 or float16");
+  require_dtype(call->dtype);
   require_array(call->output, call->rows.size, "output");
 }
 

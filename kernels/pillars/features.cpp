@@ -95,7 +95,7 @@ void require_reduction(const SegmentReduction& call) {
   require_rows(call.n, "rows");
   require_rows(call.n_segments, "segments");
   require_channels(call.channels, 1);
-  require(call.dtype == PK_FLOAT32 || call.dtype == PK_FLOAT16, "dtype must be PK_FLOAT32 or PK_FLOAT16");
+  require_dtype(call.dtype);
   require(call.reduction == PK_MAX || call.reduction == PK_MEAN, "reduction must be PK_MAX or PK_MEAN");
   require_array(call.features, call.n, "features");
   require_array(call.begins, call.n_segments, "begins");

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "common/call.hpp"
+#include "common/dtype.hpp"
 #include "common/gpu.hpp"
 #include "pillars/checks.hpp"
 #include "pillars/cuda.hpp"
@@ -85,7 +86,7 @@ void require_call(const PillarMap& call) {
   require_rows(call.n, "pillars");
   require_channels(call.channels, 1);
   require_map(call.n_batches, call.height, call.width);
-  require(call.dtype == PK_FLOAT32 || call.dtype == PK_FLOAT16, "dtype must be PK_FLOAT32 or PK_FLOAT16");
+  require_dtype(call.dtype);
   require(call.layout == PK_CHANNELS_FIRST || call.layout == PK_CHANNELS_LAST, "there is no such layout");
   require_array(call.features, call.n, "features");
   require_array(call.coords, call.n, "coords");

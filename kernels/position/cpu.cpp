@@ -43,7 +43,7 @@ void require_position(const cuda::Position& call) {
   require_rows(call.n, "cells");
   require(call.half >= 1 && call.half <= kMostChannels, "half must lie in 1..65536");
   require(call.length >= 1, "the table must have at least one row");
-  require(call.dtype == PK_FLOAT32 || call.dtype == PK_FLOAT16, "dtype must be PK_FLOAT32 or PK_FLOAT16");
+  require_dtype(call.dtype);
   require_array(call.coords, call.n, "coords");
   require_array(call.table, call.length, "table");
   require_array(call.output, call.n, "output");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/call.hpp"
+#include "common/dtype.hpp"
 
 namespace pk {
 
@@ -17,7 +18,7 @@ void require_shape(const Call& call) {
   require(call.kernel_volume >= 1 && call.kernel_volume <= kLargestVolume, "the kernel volume must lie in 1..4096");
   require(call.c_in >= 1 && call.c_in <= kMostChannels && call.c_out >= 1 && call.c_out <= kMostChannels,
           "the numbers of channels must lie in 1..65536");
-  require(call.dtype == PK_FLOAT32 || call.dtype == PK_FLOAT16, "the dtype must be PK_FLOAT32 or PK_FLOAT16");
+  require_dtype(call.dtype);
   require_array(call.features, call.n_in, "features");
 }
 
