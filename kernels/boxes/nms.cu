@@ -3,6 +3,7 @@
 #include "boxes/cuda.hpp"
 #include "boxes/prepared_box.hpp"
 #include "boxes/ranking.hpp"
+#include "common/bits.hpp"
 #include "common/cuda.cuh"
 #include "common/radix_sort.cuh"
 
@@ -179,7 +180,7 @@ void suppress(const Gpu& gpu, const boxes::Suppression& task, int32_t* kept_rows
   const Scratch<int32_t> rows(gpu, task.n);
   const unsigned all = blocks(task.n, kThreads);
   launch(gpu, sizes, make_keys, all, kThreads, 0, task, classes.data(), keys.data(), rows.data());
-  sort_pairs(gpu, keys.data(), rows.data(), task.n, 32 + boxes::bits_for(int64_t{task.n_classes} + 1));
+  sort_pairs(gpu, keys.data(), rows.data(), task.n, 32 + bits_of(task.n_classes));
 
   const Scratch<int32_t> begins_memory(gpu, 2 * (int64_t{task.n_classes} + 1));
   const ClassBegins begins = {begins_memory.data(), begins_memory.data() + task.n_classes + 1};

@@ -23,11 +23,4 @@ PK_GEOMETRY float value_of(uint32_t rank) {
   return value;
 }
 
-// How many bits tell so many values apart.
-PK_GEOMETRY int bits_for(int64_t values) {
-  int bits = 0;
-  while (int64_t{1} << bits < values) ++bits;
-  return bits;
-}
-
 }  // namespace pk::boxes

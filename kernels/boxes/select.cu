@@ -1,7 +1,7 @@
 // Radix selection: four histograms, one for each byte of the ranks from the top, find the smallest rank that is among
 // the largest; those alone are sorted.
-#include "boxes/ranking.hpp"
 #include "boxes/select.hpp"
+#include "common/bits.hpp"
 #include "common/cuda.cuh"
 #include "common/radix_sort.cuh"
 #include "common/scan.cuh"
@@ -106,7 +106,7 @@ void select_largest(const Gpu& gpu, const uint32_t* ranks, int64_t batches, int6
   launch(gpu, sizes, flag_chosen, all, kThreads, 0, ranks, n, total, thresholds.data(), before.data(), flags.data());
   exclusive_scan(gpu, flags.data(), before.data(), total);
   launch(gpu, sizes, gather_chosen, all, kThreads, 0, ranks, n, total, flags.data(), before.data(), keys, places);
-  sort_pairs(gpu, keys, places, batches * count, 32 + boxes::bits_for(batches));
+  sort_pairs(gpu, keys, places, batches * count, 32 + bits_of(batches - 1));
 }
 
 }  // namespace pk::cuda

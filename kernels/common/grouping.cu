@@ -1,3 +1,4 @@
+#include "common/bits.hpp"
 #include "common/grouping.cuh"
 #include "common/radix_sort.cuh"
 
@@ -28,12 +29,6 @@ __global__ void find_begins(const uint64_t* keys, int64_t n, int64_t n_groups, i
       high = middle;
   }
   begins[group] = static_cast<int32_t>(low);
-}
-
-int bits_of(int64_t largest) {
-  int bits = 0;
-  for (; largest > 0; largest /= 2) ++bits;
-  return bits;
 }
 
 }  // namespace

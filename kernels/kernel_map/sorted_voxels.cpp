@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "common/bits.hpp"
 #include "common/call.hpp"
 #include "hash/table.hpp"
 
@@ -11,12 +12,6 @@ namespace pk {
 namespace {
 
 constexpr int kMostDigitBits = 12;  // the counters of a digit stay in the first cache
-
-int bits_of(uint64_t value) {
-  int bits = 0;
-  for (; value != 0; value >>= 1) ++bits;
-  return bits;
-}
 
 KeyLayout layout_of(const int32_t* coords, int64_t n, int32_t margin) {
   constexpr int32_t most = std::numeric_limits<int32_t>::max(), least = std::numeric_limits<int32_t>::min();
@@ -32,7 +27,7 @@ KeyLayout layout_of(const int32_t* coords, int64_t n, int32_t margin) {
   for (int axis = 3; axis >= 0; --axis) {
     layout.shift[axis] = layout.bits;
     const int64_t steps = n == 0 ? 0 : int64_t{layout.highest[axis]} - layout.lowest[axis];
-    layout.bits += bits_of(static_cast<uint64_t>(steps + (axis > 0 ? 2 * margin : 0)));
+    layout.bits += bits_of(steps + (axis > 0 ? 2 * margin : 0));
   }
   return layout;
 }

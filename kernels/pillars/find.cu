@@ -1,5 +1,6 @@
 #include <vector>
 
+#include "common/bits.hpp"
 #include "common/radix_sort.cuh"
 #include "common/scan.cuh"
 #include "pillars/cuda.hpp"
@@ -84,11 +85,9 @@ void order_points(const Gpu& gpu, const PillarCall& call, const int32_t* cells, 
   const Sizes sizes{{"points", call.n}};
   const Scratch<uint64_t> keys(gpu, call.n);
   const Scratch<int32_t> points(gpu, call.n);
-  int bits = 1;
-  while ((int64_t{1} << bits) <= call.grid.cells()) ++bits;
   const unsigned grid = blocks(call.n, kThreads);
   launch(gpu, sizes, make_keys, grid, kThreads, 0, call, cells, points_of_cell, keys.data(), points.data());
-  sort_pairs(gpu, keys.data(), points.data(), call.n, bits);
+  sort_pairs(gpu, keys.data(), points.data(), call.n, bits_of(call.grid.cells()));
   launch(gpu, sizes, write_order, grid, kThreads, 0, call, keys.data(), points.data(), pillar_of_cell);
 }
 

@@ -1,5 +1,6 @@
 #include <numeric>
 
+#include "common/bits.hpp"
 #include "common/radix_sort.cuh"
 #include "common/tensor_core.cuh"
 #include "sparse_conv/cuda.hpp"
@@ -88,12 +89,6 @@ __global__ void key_by_offset(const int32_t* parent, const uint8_t* offset, int6
   if (i >= n) return;
   keys[i] = parent[i] < 0 || offset[i] >= volume ? static_cast<uint64_t>(volume) : offset[i];
   rows[i] = static_cast<int32_t>(i);
-}
-
-int bits_of(int largest) {
-  int bits = 1;
-  while (largest >> bits != 0) ++bits;
-  return bits;
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // The place of a cell in the walk through windows, for CPU and CUDA code alike.
 #pragma once
 
+#include "common/bits.hpp"
 #include "common/half.hpp"  // PK_HOST_DEVICE
 #include "perception_kernels/window.h"
 
@@ -26,11 +27,7 @@ struct WindowWalk {
   // Keys lie below this.
   int64_t size() const { return n_batches * y.windows() * x.windows() * y.length * x.length; }
 
-  int key_bits() const {
-    int bits = 1;
-    while (bits < 63 && (int64_t{1} << bits) < size()) ++bits;
-    return bits;
-  }
+  int key_bits() const { return bits_of(size() - 1); }
 
   PK_HOST_DEVICE bool contains(const int32_t* cell) const {
     return cell[0] >= 0 && cell[0] < n_batches && cell[1] >= 0 && cell[1] < y.cells && cell[2] >= 0 &&
