@@ -6,6 +6,7 @@
 
 #include "common/call.hpp"
 #include "common/dtype.hpp"
+#include "common/grouping.hpp"
 
 namespace pk {
 
@@ -45,9 +46,7 @@ inline void require_order(const int32_t* order, const int32_t* begins, int64_t n
 }
 
 inline void require_cells(const int32_t* cells, int64_t n, int64_t n_cells) {
-  bool known = true;
-  for (int64_t i = 0; i < n; ++i) known &= cells[i] >= -1 && cells[i] < n_cells;
-  require(known, "cells names a cell that does not exist");
+  require_groups(cells, n, n_cells, "cells names a cell that does not exist");
 }
 
 }  // namespace pk

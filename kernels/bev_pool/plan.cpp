@@ -1,11 +1,11 @@
 // Once per calibration: the cell of every frustum point, and the points of every cell.
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
 #include "bev_pool/cell.hpp"
 #include "bev_pool/checks.hpp"
 #include "bev_pool/cuda.hpp"
+#include "common/grouping.hpp"
 
 namespace pk {
 namespace {
@@ -24,17 +24,6 @@ void require_grid(const pk_bev_grid* grid, int32_t samples, int64_t n) {
     cells *= grid->shape[axis];
     require_rows(cells, "cells");
   }
-}
-
-void sort_by_cell(const int32_t* cells, int64_t n, int64_t n_cells, int32_t* begins, int32_t* order) {
-  std::fill_n(begins, n_cells + 1, 0);
-  for (int64_t i = 0; i < n; ++i)
-    if (cells[i] >= 0) ++begins[cells[i] + 1];
-  for (int64_t cell = 0; cell < n_cells; ++cell) begins[cell + 1] += begins[cell];
-  std::vector<int32_t> next(begins, begins + n_cells);
-  for (int64_t i = 0; i < n; ++i)
-    if (cells[i] >= 0) order[next[static_cast<size_t>(cells[i])]++] = static_cast<int32_t>(i);
-  std::fill(order + begins[n_cells], order + n, -1);
 }
 
 }  // namespace
@@ -69,7 +58,8 @@ pk_status pk_bev_order(const pk_execution* where, const int32_t* cells, int64_t 
       return PK_CUDA(pk::cuda::bev_order(gpu, cells, n, n_cells, begins, order));
     pk::cpu_threads(where);
     pk::require_cells(cells, n, n_cells);
-    pk::sort_by_cell(cells, n, n_cells, begins, order);
+    pk::group_entries(cells, n, n_cells, begins, order);
+    std::fill(order + begins[n_cells], order + n, -1);
   });
 }
 }

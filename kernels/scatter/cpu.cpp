@@ -75,8 +75,7 @@ pk_status pk_scatter_mean_gradient(const pk_execution* where, const float* means
     if (const pk::Gpu gpu = pk::gpu_of(where))
       return PK_CUDA(pk::cuda::scatter_mean_gradient(gpu, means_gradient, n_voxels, channels, index, counts, n,
                                                      features_gradient));
-    for (int64_t i = 0; i < n; ++i)
-      pk::require(index[i] >= -1 && index[i] < n_voxels, "an index names a voxel that does not exist");
+    pk::require_groups(index, n, n_voxels, "an index names a voxel that does not exist");
     pk::spread(means_gradient, channels, index, counts, n, features_gradient,
                pk::useful_threads(pk::cpu_threads(where), n, pk::kSmallestShare));
   });
