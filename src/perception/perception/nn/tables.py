@@ -27,6 +27,10 @@ class Level:
         self.coords = coords
         self._backend = backend
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the hash, which lies at addresses of this process; it is built again where it is asked for."""
+        return {name: value for name, value in self.__dict__.items() if name != "hash"}
+
     @cached_property
     def neighbours(self) -> Array:
         """The 3x3x3 neighbours of each voxel, int32 [N, 27], x fastest."""

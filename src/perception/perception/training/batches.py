@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from perception.nn.tables import FrameTables
 from perception.training.augmentation import augment
 from perception.training.clouds import LabelledPoints
 from perception.training.pasting import ObjectBank, object_bank
+from perception.training.prefetching import made_ahead
 from perception.training.settings import TrainingSettings
 
 
@@ -64,16 +64,10 @@ def make_batch(
 def prefetched(
     jobs: Iterable[Sequence[int]], clouds: Sequence[LabelledPoints], settings: TrainingSettings
 ) -> Iterator[Batch]:
-    """The batches of lists of sample numbers in order, the next one being made while the caller uses one."""
+    """The batches of lists of sample numbers in order, made in the background as `settings.workers` says."""
     bank = object_bank(clouds, SEMANTIC_KITTI) if settings.augmentation.paste else None
-    with ThreadPoolExecutor(max_workers=1) as worker:
-        coming: deque[Future[Batch]] = deque()
-        for job in jobs:
-            coming.append(worker.submit(make_batch, job, clouds, settings, bank))
-            if len(coming) > 1:
-                yield coming.popleft().result()
-        while coming:
-            yield coming.popleft().result()
+    make = partial(make_batch, clouds=clouds, settings=settings, bank=bank)
+    return made_ahead(make, jobs, settings.workers)
 
 
 def _cloud_of_sample(sample: int, cloud_count: int, seed: int) -> int:

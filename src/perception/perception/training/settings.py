@@ -88,6 +88,8 @@ class TrainingSettings(Settings):
     #: Factors that bring the input features to about 1 while training; folded into the first layer for the bundle.
     feature_scale: tuple[float, ...]
     batch_size: Count
+    #: Processes that make batches ahead; with 0, a thread of the training's own process does.
+    workers: int = pydantic.Field(default=0, ge=0)
     steps: Count
     checkpoint_every: Count = 100
     validate_every: Count = 500
