@@ -1,18 +1,18 @@
-"""Reading weights: safetensors files and published PyTorch checkpoints, never a pickle that could run code."""
+"""Weights by name: reading them from a file, comparing them with a network, loading them into it."""
 
 from __future__ import annotations
 
-import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from perception.bundle.supernet import NORM_COUNTER
 from perception.configuration import ConfigurationError
+from perception.models.checkpoint_files import read_content
 
 #: Where training scripts put the weights inside their checkpoints.
 WEIGHT_KEYS = ("model", "state_dict")
@@ -20,44 +20,76 @@ WEIGHT_KEYS = ("model", "state_dict")
 PARALLEL_PREFIX = "module."
 
 
+@dataclass(frozen=True)
+class Mismatch:
+    """How tensors differ from those that a network has; each part by name, in order. Empty parts: none.
+
+    Attributes:
+        missing: what the network has and the tensors lack.
+        unexpected: what the network does not know.
+        reshaped: of another shape or kind of number; the network's, and the one found.
+    """
+
+    missing: dict[str, str]
+    unexpected: dict[str, str]
+    reshaped: dict[str, tuple[str, str]]
+
+    def __len__(self) -> int:
+        """Count the tensors that differ."""
+        return len(self.missing) + len(self.unexpected) + len(self.reshaped)
+
+
 def read_tensors(file: str | Path) -> dict[str, Tensor]:
-    """Read the tensors of a .safetensors file or of a PyTorch checkpoint, by name.
+    """Read the tensors of a .safetensors file or of a PyTorch checkpoint, by name; floating ones as float32.
 
     Raises:
-        ConfigurationError: the file cannot be read, is damaged, or holds anything but tensors.
+        ConfigurationError: the file cannot be read, is damaged, asks for code to run, or holds anything but plain,
+            finite tensors.
     """
     file = Path(file)
-    if not file.is_file():
-        raise ConfigurationError(f"{file}: no such file")
-    if file.suffix == ".safetensors":
-        return _read_safetensors(file)
-    return _tensors_in(_read_pytorch(file), file)
+    content = read_content(file)
+    for key in WEIGHT_KEYS:
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not content:
+        raise ConfigurationError(f"{file}: holds no network's weights (expected names with tensors)")
+    size = file.stat().st_size
+    return {_plain_name(name, file): _plain_tensor(name, value, file, size) for name, value in content.items()}
 
 
-def load_weights(network: nn.Module, tensors: dict[str, Tensor], source: str | Path) -> None:
-    """Copy tensors into a network that has exactly these names and shapes, as float32 whatever their precision.
+def compare(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> Mismatch:
+    """Compare names, shapes and kinds of numbers; only the counters of batch norm may be missing."""
+    common = expected.keys() & found.keys()
+    described = {name: (_describe(expected[name]), _describe(found[name])) for name in sorted(common)}
+    return Mismatch(
+        missing={
+            name: _describe(expected[name])
+            for name in sorted(expected.keys() - found.keys())
+            if not name.endswith(NORM_COUNTER)
+        },
+        unexpected={name: _describe(found[name]) for name in sorted(found.keys() - expected.keys())},
+        reshaped={name: (ours, theirs) for name, (ours, theirs) in described.items() if ours != theirs},
+    )
 
-    Only the counters of batch norm may be missing; they start again at 0.
+
+def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], source: str | Path) -> None:
+    """Copy tensors into a network that has exactly these names and shapes; counters that are missing start at 0.
 
     Raises:
         ConfigurationError: names or shapes differ; the message says how many and which one first.
     """
     expected = network.state_dict()
-    counters = {name: torch.zeros_like(tensor) for name, tensor in expected.items() if name.endswith(NORM_COUNTER)}
-    tensors = counters | tensors
-    missing = sorted(expected.keys() - tensors.keys())
-    foreign = sorted(tensors.keys() - expected.keys())
-    if missing or foreign:
-        parts = [f"{len(names)} {kind} (first: {names[0]})" for kind, names in
-                 (("missing", missing), ("unknown", foreign)) if names]  # fmt: skip
+    mismatch = compare(expected, tensors)
+    if mismatch.missing or mismatch.unexpected:
+        parts = [f"{len(names)} {kind} (first: {next(iter(names))})" for kind, names in
+                 (("missing", mismatch.missing), ("unknown", mismatch.unexpected)) if names]  # fmt: skip
         raise ConfigurationError(f"{source}: not weights of this network: {', '.join(parts)}")
-    for name, tensor in expected.items():
-        if tensor.shape != tensors[name].shape:
-            raise ConfigurationError(
-                f"{source}: {name} is {list(tensors[name].shape)}, this network has {list(tensor.shape)}; "
-                "check width, classes and input channels"
-            )
-    network.load_state_dict(tensors)
+    for name, (ours, theirs) in mismatch.reshaped.items():
+        raise ConfigurationError(
+            f"{source}: {name} is {theirs}, this network has {ours}; check width, classes and input channels"
+        )
+    counters = {name: torch.zeros_like(tensor) for name, tensor in expected.items() if name not in tensors}
+    network.load_state_dict({**counters, **tensors})
 
 
 def load_checkpoint(network: nn.Module, file: str | Path) -> None:
@@ -65,26 +97,29 @@ def load_checkpoint(network: nn.Module, file: str | Path) -> None:
     load_weights(network, read_tensors(file), file)
 
 
-def _read_safetensors(file: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(file)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ConfigurationError(f"{file}: damaged safetensors file ({error})") from None
+def _plain_name(name: Any, file: Path) -> str:
+    if not isinstance(name, str) or not name.isprintable():
+        raise ConfigurationError(f"{file}: holds no network's weights ({name!r:.60} is no tensor's name)")
+    return name.removeprefix(PARALLEL_PREFIX)
 
 
-def _read_pytorch(file: Path) -> Any:
-    try:
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise ConfigurationError(f"{file}: refused, it holds Python objects that could run code") from None
-    except (RuntimeError, EOFError, ValueError, OSError, KeyError):
-        raise ConfigurationError(f"{file}: not a PyTorch checkpoint, or damaged") from None
+def _plain_tensor(name: str, value: Any, file: Path, file_size: int) -> Tensor:
+    """A copy in memory of its own; refuses what no network of ours is made of, and what the file cannot hold."""
+    if not isinstance(value, Tensor):
+        raise ConfigurationError(f"{file}: holds no network's weights ({name} is a {type(value).__name__}, no tensor)")
+    if value.layout != torch.strided or value.is_quantized or value.device.type != "cpu" or value.is_complex():
+        raise ConfigurationError(f"{file}: {name} is sparse, quantised, complex or without values; save plain tensors")
+    if value.numel() * value.element_size() > file_size:
+        raise ConfigurationError(f"{file}: damaged, {name} claims to be {list(value.shape)}, more than the file holds")
+    if not value.is_floating_point():
+        return value.detach().clone()
+    plain = value.detach().to(torch.float32, copy=True)
+    if not torch.isfinite(plain).all():
+        raise ConfigurationError(f"{file}: {name} holds NaN or infinite values; no network works with these")
+    return plain
 
 
-def _tensors_in(content: Any, file: Path) -> dict[str, Tensor]:
-    for key in WEIGHT_KEYS:
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict) or not content or not all(isinstance(value, Tensor) for value in content.values()):
-        raise ConfigurationError(f"{file}: holds no network's weights (expected names with tensors)")
-    return {name.removeprefix(PARALLEL_PREFIX): tensor for name, tensor in content.items()}
+def _describe(tensor: Tensor) -> str:
+    """Shape, and the type of number where it is not the usual one."""
+    shape = "x".join(map(str, tensor.shape)) or "scalar"
+    return shape if tensor.dtype == torch.float32 else f"{shape} {str(tensor.dtype).removeprefix('torch.')}"
