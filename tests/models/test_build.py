@@ -35,6 +35,7 @@ def test_every_kind_has_a_builder() -> None:
     "values",
     [
         {"model": "spvcnn", "width": 0.125, "input_channels": 5},
+        {"model": "minkunet", "width": 0.125, "input_channels": 5},
         {"model": "spvnas", "architecture": SMALL.model_dump(mode="json"), "input_channels": 5},
     ],
     ids=lambda values: values["model"],
@@ -54,7 +55,7 @@ def test_settings_survive_a_file() -> None:
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ({"model": "pointnet", "width": 1}, "network.model: unknown 'pointnet' (known: spvcnn, spvnas"),
+        ({"model": "pointnet", "width": 1}, "network.model: unknown 'pointnet' (known: spvcnn, minkunet, spvnas"),
         ({"width": 1}, "network.model: Field required"),
         ({"model": "spvcnn"}, "network.width: Field required"),
         ({"model": "spvcnn", "width": 0}, "network.width: Input should be greater than 0, found 0"),

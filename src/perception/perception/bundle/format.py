@@ -26,6 +26,15 @@ class SpvcnnSettings(Settings):
     input_channels: int = pydantic.Field(default=4, ge=1)
 
 
+class MinkunetSettings(Settings):
+    """MinkUNet: SPVCNN without the point branch."""
+
+    model: Literal["minkunet"] = "minkunet"
+    #: Multiplies the official channel widths (`cr` in the official code).
+    width: PositiveFloat
+    input_channels: int = pydantic.Field(default=4, ge=1)
+
+
 class SpvnasSettings(Settings):
     """SPVNAS: every layer has a width of its own."""
 
@@ -35,7 +44,7 @@ class SpvnasSettings(Settings):
 
 
 #: The architecture: enough to build it before the weights are loaded; `model` says which one it is.
-NetworkSettings = Annotated[SpvcnnSettings | SpvnasSettings, pydantic.Field(discriminator="model")]
+NetworkSettings = Annotated[SpvcnnSettings | MinkunetSettings | SpvnasSettings, pydantic.Field(discriminator="model")]
 
 
 class BundleDescription(Settings):

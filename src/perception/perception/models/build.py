@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from perception.bundle.format import NetworkSettings, SpvcnnSettings, SpvnasSettings
+from perception.bundle.format import MinkunetSettings, NetworkSettings, SpvcnnSettings, SpvnasSettings
+from perception.models.minkunet import MinkUNet
 from perception.models.network import SegmentationNetwork
 from perception.models.spvcnn import SPVCNN
 from perception.models.spvnas import SPVNAS
@@ -13,6 +14,7 @@ from perception.models.spvnas import SPVNAS
 #: How to build what each kind of settings describes, for a number of classes.
 BUILDERS: dict[type, Callable[[Any, int], SegmentationNetwork]] = {
     SpvcnnSettings: lambda settings, classes: SPVCNN(classes, settings.width, settings.input_channels),
+    MinkunetSettings: lambda settings, classes: MinkUNet(classes, settings.width, settings.input_channels),
     SpvnasSettings: lambda settings, classes: SPVNAS(classes, settings.architecture, settings.input_channels),
 }
 

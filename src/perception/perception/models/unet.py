@@ -25,8 +25,8 @@ class PointVoxelUNet(SegmentationNetwork):
     """
 
     #: The levels (strides) that it has convolutions on, and those that it exchanges with the points.
-    levels = (1, 2, 4, 8, 16)
-    point_levels = (4, 16)
+    levels: tuple[int, ...] = (1, 2, 4, 8, 16)
+    point_levels: tuple[int, ...] = (4, 16)
 
     stem: nn.Module
     point_transforms: nn.ModuleList
@@ -55,16 +55,17 @@ class PointVoxelUNet(SegmentationNetwork):
         x3 = down3(x2)
         x4 = down4(x3)
         z1 = points_from_voxels(x4) + self.point_transforms[0](z0)
-        y1 = _ascend(up1, voxels_from_points(self.dropout(z1), tables, 16), x3)
-        y2 = _ascend(up2, y1, x2)
+        y1 = ascend(up1, voxels_from_points(self.dropout(z1), tables, 16), x3)
+        y2 = ascend(up2, y1, x2)
         z2 = points_from_voxels(y2) + self.point_transforms[1](z1)
-        y3 = _ascend(up3, voxels_from_points(self.dropout(z2), tables, 4), x1)
-        y4 = _ascend(up4, y3, x0)
+        y3 = ascend(up3, voxels_from_points(self.dropout(z2), tables, 4), x1)
+        y4 = ascend(up4, y3, x0)
         z3 = points_from_voxels(y4) + self.point_transforms[2](z2)
         scores: Tensor = self.classifier(z3)
         return scores
 
 
-def _ascend(step: StepUp, tensor: SparseTensor, skip: SparseTensor) -> SparseTensor:
+def ascend(step: StepUp, tensor: SparseTensor, skip: SparseTensor) -> SparseTensor:
+    """Step up, with the features of the encoder's level beside those that come from below."""
     deconvolution, residuals = step
     return residuals(concatenate([deconvolution(tensor), skip]))
