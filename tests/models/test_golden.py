@@ -1,85 +1,76 @@
-"""SPVCNN against the official implementation, layer by layer."""
+"""MinkUNet, SPVCNN and SPVNAS against the official implementation, stage by stage."""
 
 from __future__ import annotations
 
-import importlib.util
+import json
+import shutil
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from perception.cli import main
+from perception.golden.cases import load_case
+from perception.golden.checks import relative_error
+from perception.models.minkunet import MinkUNet
 from perception.models.spvcnn import SPVCNN
 from perception.nn.fusion import fuse
-from perception.nn.sparse_tensor import SparseTensor
 
-#: The stored intermediate results, by the module that computes them.
-MODULES = {
-    "x0": "stem",
-    "x1": "stage1",
-    "x2": "stage2",
-    "x3": "stage3",
-    "x4": "stage4",
-    **{f"y{step}_up": f"up{step}.0" for step in range(1, 5)},
-    **{f"y{step}": f"up{step}.1" for step in range(1, 5)},
-}
+CASES = ("minkunet_w1", "ops", "spvcnn_w05_full", "spvcnn_w1", "spvnas_net")
+#: What is stored of the down-sampling rule that is not ours, and what no layer asks the backend for.
+NOT_OURS = ("_v21", "_missing", "voxelize_point_coords", "k3s2_minkowski_map")
 
 
-@pytest.fixture(scope="module")
-def golden(shared: Path) -> ModuleType:
-    """The reader of golden vectors, which lies beside them."""
-    spec = importlib.util.spec_from_file_location("golden", shared / "golden" / "golden.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def floats_of(folder: Path) -> set[str]:
+    """The float outputs of a case that are ours, without the suffix of our rule."""
+    outputs = load_case(folder, folder).outputs
+    names = {name for name, array in outputs.items() if array.dtype == np.float32}
+    if "out_floor" in names:
+        names = {name for name in names if name.endswith("_floor")} | {"x0", "z0"}
+    names -= {name for name in names if any(part in name for part in NOT_OURS) or name.endswith("_feats")}
+    return {name.removesuffix("_floor") for name in names}
 
 
-@pytest.fixture(scope="module", params=["spvcnn_w1", "spvcnn_w05_full"])
-def case(request: pytest.FixtureRequest, shared: Path, golden: ModuleType) -> dict[str, Any]:
-    """A golden case with the network that it describes."""
-    spec, inputs, outputs = golden.load_case(shared / "golden" / "spvnas" / request.param)
-    network = SPVCNN(spec["config"]["num_classes"], spec["config"]["cr"]).eval()
-    network.load_state_dict({name: torch.from_numpy(value) for name, value in golden.state_dict(spec).items()})
-    # Where the case stores both down-sampling rules, ours has the suffix; without it are results of the other.
-    if "out_floor" in outputs:
-        outputs = {name.replace("_floor", ""): value for name, value in outputs.items() if "_floor" in name}
-    features = torch.from_numpy(inputs["points"][inputs["indices"]])
-    coords = torch.from_numpy(inputs["coords"])
-    return {"spec": spec, "network": network, "coords": coords, "features": features, "outputs": outputs}
+@pytest.mark.parametrize("backend", ["cpu", "reference", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("name", CASES)
+def test_every_stage_of_every_case(shared: Path, name: str, backend: str, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = shared / "golden" / "spvnas" / name
+    assert main(["check-golden", str(folder), "--backend", backend]) == 0, capsys.readouterr().out
+    checked = [line.split("  ")[1] for line in capsys.readouterr().out.splitlines()[1:-1]]
+    variants = ("super-network ", "specialised ") if name == "spvnas_net" else ("",)
+    wanted = {f"{variant}{output}" for variant in variants for output in floats_of(folder)}
+    assert wanted <= {output.removesuffix("_floor") for output in checked}
 
 
-def test_every_level_and_the_scores_match(case: dict[str, Any], golden: ModuleType) -> None:
-    levels: dict[str, SparseTensor] = {}
-    for name, module in MODULES.items():
-        keep = lambda _module, _input, output, name=name: levels.update({name: output})  # noqa: E731
-        case["network"].get_submodule(module).register_forward_hook(keep)
+@pytest.mark.parametrize(
+    ("name", "weight", "stage"),
+    [
+        ("minkunet_w1", "up2.0.net.0.kernel", "y2_up"),
+        ("spvnas_net", "downsample.2.feature.layers.0.downsample.net.bn.bn.bias", "super-network x3"),
+        ("ops", "k2s2", "k2s2_floor"),
+    ],
+)
+def test_a_spoiled_weight_is_named_by_its_stage(
+    shared: Path, tmp_path: Path, name: str, weight: str, stage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "spoiled" / name
+    shutil.copytree(shared / "golden" / "spvnas" / name, folder, copy_function=shutil.copyfile)
+    spec = json.loads((folder / "spec.json").read_text())
+    spec["tensors"][weight]["rule"] = "normal:0.5"
+    (folder / "spec.json").unlink()
+    (folder / "spec.json").write_text(json.dumps(spec))
+    assert main(["check-golden", str(folder)]) == 1
+    assert f"spoiled/{name} first misses at {stage} (" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "network"), [("spvcnn_w05_full", SPVCNN), ("minkunet_w1", MinkUNet)])
+def test_the_fused_network_matches(shared: Path, name: str, network: type[SPVCNN]) -> None:
+    case = load_case(shared / "golden" / "spvnas" / name, shared)
+    plain = network(case.spec.config["num_classes"], case.spec.config["cr"])
+    plain.load_state_dict({key: torch.from_numpy(np.array(value)) for key, value in case.weights().items()})
+    features = torch.from_numpy(case.inputs["points"][case.inputs["indices"]])
     with torch.inference_mode():
-        scores = case["network"](case["coords"], case["features"]).numpy()
-    outputs = case["outputs"]
-    compared = [name for name in MODULES if f"{name}_coords" in outputs]
-    errors = {
-        name: golden.relative_error(_rows_at(levels[name], outputs[f"{name}_coords"]), outputs[name])
-        for name in compared
-    }
-    errors["out"] = golden.relative_error(scores[:: case["spec"]["out_row_step"]], outputs["out"])
-    tolerance = case["spec"]["tolerance"]["relative_frobenius_error"]
-    assert len(compared) >= 2
-    assert {name: error for name, error in errors.items() if error >= tolerance} == {}
-
-
-def test_the_fused_network_matches(case: dict[str, Any], golden: ModuleType) -> None:
-    fused = fuse(case["network"])
-    with torch.inference_mode():
-        scores = fused(case["coords"], case["features"]).numpy()
-    error = golden.relative_error(scores[:: case["spec"]["out_row_step"]], case["outputs"]["out"])
-    assert error < case["spec"]["tolerance"]["relative_frobenius_error"]
-
-
-def _rows_at(tensor: SparseTensor, coords: np.ndarray) -> np.ndarray:
-    """The features at some voxels, which are stored in another order."""
-    row_of = {tuple(voxel): row for row, voxel in enumerate(tensor.coords.tolist())}
-    return tensor.features.numpy()[[row_of[tuple(voxel)] for voxel in coords.tolist()]]
+        scores = fuse(plain)(case.inputs["coords"], features).numpy()
+    expected = case.outputs.get("out_floor", case.outputs["out"])
+    assert relative_error(scores[:: case.spec.more["out_row_step"]], expected) < case.tolerance

@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "models": {"ops", "nn", "runtime", "bundle"},
     "data": set(),
     "training": {"ops", "nn", "models", "bundle", "data", "runtime", "evaluation"},
+    "golden": {"ops", "nn", "models", "bundle"},
     "evaluation": {"runtime", "data", "bundle"},
     "ros": {"runtime", "bundle", "ops"},
     "nodes": {"ros", "runtime", "bundle", "data"},
@@ -46,7 +47,7 @@ ROS_PACKAGES = {
     "visualization_msgs",
 }
 ROS_PARTS = {"ros", "nodes", "bringup"}
-TORCH_PARTS = {"nn", "models", "training"}
+TORCH_PARTS = {"nn", "models", "training", "golden"}
 TORCH_FILES = {
     "ops/reference_images.py",
     "ops/autograd.py",

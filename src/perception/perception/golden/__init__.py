@@ -1,0 +1,1 @@
+"""Golden cases: whether the networks compute what the official implementations computed."""

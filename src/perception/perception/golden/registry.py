@@ -1,0 +1,19 @@
+"""Which models' golden cases can be run; a new network adds a line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from perception.golden.cases import GoldenCase
+from perception.golden.checks import Check
+from perception.golden.executions import Execution
+from perception.golden.operations import check_operations
+from perception.golden.segmentation import check_minkunet, check_spvcnn, check_spvnas
+
+#: `model` in spec.json -> what runs such a case, and yields its outputs in the order of the network's stages.
+RUNNERS: dict[str, Callable[[GoldenCase, Execution], Iterator[Check]]] = {
+    "MinkUNet": check_minkunet,
+    "SPVCNN": check_spvcnn,
+    "SPVNAS": check_spvnas,
+    "ops": check_operations,
+}
