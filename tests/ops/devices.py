@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -67,3 +68,9 @@ class Device:
         if isinstance(result, EmulatedArray):
             return result.values
         return result.cpu().numpy() if hasattr(result, "cpu") else result
+
+
+def run(operation: Callable[..., Any], device: Device, *arrays: Any, **options: Any) -> Any:
+    """Call an operation on a device with NumPy arrays; None and plain values stay as they are."""
+    arguments = [device.array(value) if isinstance(value, np.ndarray) else value for value in arrays]
+    return device.numpy(operation(*arguments, **options))

@@ -6,6 +6,7 @@ import torch
 
 from perception import ops
 from perception.ops import reference
+from tests.ops.devices import run
 
 # Relative to the largest result, float32 against float64: sums of up to 27 x 129 products, whose rounding errors add up
 # to about sqrt(3483) x 6e-8 = 4e-6 of it.
@@ -19,12 +20,6 @@ def normal(*shape, seed=0):
 
 def double(array):
     return None if array is None else torch.from_numpy(array).double()
-
-
-def run(operation, device, *arrays, **options):
-    """Call an operation on a device with NumPy arrays; None and plain values stay as they are."""
-    arguments = [device.array(value) if isinstance(value, np.ndarray) else value for value in arrays]
-    return device.numpy(operation(*arguments, **options))
 
 
 def assert_close(actual, expected):

@@ -6,6 +6,7 @@ import torch
 
 from perception import ops
 from perception.ops import reference
+from tests.ops.devices import run
 
 CHANNELS = [(1, 1), (3, 5), (4, 8), (24, 20), (40, 25), (64, 96), (129, 31)]
 # Half a last place of float16, and the rounding of float32 sums of up to 27 x 129 products.
@@ -18,11 +19,6 @@ def normal(*shape, seed=0):
 
 def double(array):
     return torch.from_numpy(np.asarray(array, np.float64))
-
-
-def run(operation, device, *arrays, **options):
-    arguments = [device.array(value) if isinstance(value, np.ndarray) else value for value in arrays]
-    return device.numpy(operation(*arguments, **options))
 
 
 def assert_rounded(actual, expected):
