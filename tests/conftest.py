@@ -20,15 +20,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     device = config.getoption("--device")
-    if device != "cpu":
-        elsewhere = [item for item in items if "device" not in getattr(item, "fixturenames", ())]
-        config.hook.pytest_deselected(items=elsewhere)
-        items[:] = [item for item in items if item not in set(elsewhere)]
+    config.hook.pytest_deselected(items=[item for item in items if not _belongs_on(device, item)])
+    items[:] = [item for item in items if _belongs_on(device, item)]
     for item in items:
-        if device == "emulated" and item.get_closest_marker("large"):
-            item.add_marker(pytest.mark.skip(reason="takes too long on the emulated GPU"))
         if device != "cuda" and item.get_closest_marker("gpu"):
             item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU: make gpu-check"))
+
+
+def _belongs_on(device: str, item: pytest.Item) -> bool:
+    """Whether a test says anything about a device: one that never can is left out, not skipped."""
+    if device != "cpu" and "device" not in getattr(item, "fixturenames", ()):
+        return False
+    if item.get_closest_marker("emulation"):
+        return device == "emulated"
+    return device != "emulated" or not item.get_closest_marker("large")
 
 
 def pytest_configure() -> None:

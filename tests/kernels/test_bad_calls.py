@@ -48,13 +48,10 @@ def test_negative_numbers_do_not_crash(name, device):
         assert status == 0 or len(message) > 10
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if "l" in binding._signatures[name]])
 @pytest.mark.parametrize("size", [2**31 - 1, 2**31, 2**62])
 def test_sizes_that_overflow_are_errors(name, device, size):
-    letters = numbers_of(name)
-    if "l" not in letters:
-        pytest.skip("has no sizes of 64 bits")
-    status, message = call(name, device, None, [size if letter == "l" else 7 for letter in letters])
+    status, message = call(name, device, None, [size if letter == "l" else 7 for letter in numbers_of(name)])
     assert status != 0
     assert len(message) > 10
 

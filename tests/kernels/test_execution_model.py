@@ -30,19 +30,17 @@ def test_what_kernels_rely_on(program, case):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.emulation
 @pytest.mark.parametrize("seed", ["1", "2", "3"])
 @pytest.mark.parametrize("case", NOTICED)
-def test_mistakes_are_noticed(program, device, case, seed):
-    if device.kind != "emulated":
-        pytest.skip("a GPU does not notice")
+def test_mistakes_are_noticed(program, case, seed):
     done = run(program, case, PK_EMULATION_SEED=seed)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.emulation
 @pytest.mark.parametrize("case", SANITIZED)
-def test_accesses_past_the_end_are_noticed(program, device, case):
-    if device.kind != "emulated":
-        pytest.skip("a GPU does not notice")
+def test_accesses_past_the_end_are_noticed(program, case):
     done = run(program, case)
     assert done.returncode != 0
     assert "AddressSanitizer" in done.stderr or "runtime error" in done.stderr
