@@ -13,14 +13,14 @@ from rich.console import Console
 
 from perception.configuration import ConfigurationError
 from perception.models.checkpoints import read_tensors
-from perception.training.batches import make_batch, prefetched, samples_of_steps
+from perception.training.batches import make_batch, prefetched, samples_of_part
 from perception.training.clouds import LabelledPoints
 from perception.training.command import start
 from perception.training.export import export_bundle
-from perception.training.loop import CHECKPOINT_FILE, LOG_FILE, train, validate
+from perception.training.loop import CHECKPOINT_FILE, LOG_FILE, deployed_network, train, validate
 from perception.training.settings import TrainingSettings
 from perception.training.trainer import Trainer
-from perception.training.validation import evaluate, fold_feature_scale
+from perception.training.validation import evaluate
 from tests.training.conftest import tiny_drive
 
 QUIET = Console(quiet=True)
@@ -33,7 +33,7 @@ def clouds() -> list[LabelledPoints]:
 
 
 def _states_equal(a: Trainer, b: Trainer) -> bool:
-    pairs = [(a.network, b.network), (a.average, b.average)]
+    pairs = [(a.learner.module, b.learner.module), (a.average, b.average)]
     return all(
         torch.equal(left, right)
         for one, other in pairs
@@ -44,7 +44,7 @@ def _states_equal(a: Trainer, b: Trainer) -> bool:
 def test_steps_lower_the_loss(settings: TrainingSettings, clouds: list[LabelledPoints]) -> None:
     trainer = start(settings, clouds)
     batch = make_batch(range(2), clouds, settings)
-    losses = [trainer.advance(batch)[0] for _ in range(6)]
+    losses = [trainer.advance([batch]).losses[0] for _ in range(6)]
     assert losses[1] < losses[0]
     assert losses[-1] < 0.8 * losses[0]
 
@@ -55,8 +55,8 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     whole = start(settings, clouds)
     train(whole, clouds, clouds[:1], tmp_path / "whole", QUIET)
     interrupted = start(settings, clouds)
-    for batch in prefetched(samples_of_steps(range(4), settings), clouds, settings):
-        interrupted.advance(batch)
+    for batch in prefetched([samples_of_part(step, 0, 1, 2) for step in range(4)], clouds, settings):
+        interrupted.advance([batch])
     interrupted.save(tmp_path / "half" / CHECKPOINT_FILE)
     resumed = start(settings, clouds, tmp_path / "half" / CHECKPOINT_FILE)
     assert resumed.step == 4
@@ -110,16 +110,16 @@ def test_the_bundle_takes_raw_features(
     settings: TrainingSettings, clouds: list[LabelledPoints], tmp_path: Path
 ) -> None:
     trainer = start(settings, clouds)
-    trainer.advance(make_batch(range(2), clouds, settings))
+    trainer.advance([make_batch(range(2), clouds, settings)])
     batch = make_batch(range(2, 4), clouds, settings)
     raw = batch.features / torch.tensor(settings.feature_scale)
-    scaled_network, raw_network = trainer.average.eval(), fold_feature_scale(trainer.average, settings.feature_scale)
+    scaled_network, raw_network = trainer.average.eval(), deployed_network(trainer, clouds).eval()
     with torch.inference_mode():
         torch.testing.assert_close(
             raw_network.label(batch.tables, raw), scaled_network.label(batch.tables, batch.features)
         )
-    confusion = validate(trainer, clouds[:1])
-    description = export_bundle(trainer, confusion, "perception train tiny", tmp_path / "bundle")
+    confusion = validate(trainer, clouds, clouds[:1])
+    description = export_bundle(trainer, raw_network, confusion, "perception train tiny", tmp_path / "bundle")
     assert description.measured["mean_iou"] == round(confusion.mean_iou(), 4)
     assert set(description.measured) == {"mean_iou", "iou.car", "iou.road", "iou.pole", "on"}
     assert "seeds 10 to 11, 1 steps of 2 clouds" in description.origin
@@ -128,5 +128,6 @@ def test_the_bundle_takes_raw_features(
 
 
 def test_every_point_is_evaluated(settings: TrainingSettings, clouds: list[LabelledPoints]) -> None:
-    confusion = evaluate(start(settings, clouds).network, clouds, settings.voxel_size_m, 19)
+    trainer = start(settings, clouds)
+    confusion = evaluate(trainer.learner.labeller(deployed_network(trainer, clouds)), clouds, 19)
     assert confusion.truth_points.sum() == sum((cloud.class_ids != 255).sum() for cloud in clouds)

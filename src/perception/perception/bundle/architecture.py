@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
@@ -37,6 +37,15 @@ class StageWidths(Settings):
     out: Width
 
 
+class UniformWidths(Settings):
+    """One width a step and the same depth in all."""
+
+    stem: Width
+    down: tuple[Width, Width, Width, Width]
+    up: tuple[Width, Width, Width, Width]
+    depth: Width
+
+
 class SpvnasArchitecture(Settings):
     """Widths and depths of an SPVNAS network (Tang et al., ECCV 2020, section 4).
 
@@ -51,6 +60,15 @@ class SpvnasArchitecture(Settings):
     down: tuple[StageWidths, StageWidths, StageWidths, StageWidths]
     up: tuple[StageWidths, StageWidths, StageWidths, StageWidths]
     classifier: Width
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _written_as_uniform(cls, values: Any) -> Any:
+        """Files may say ``{stem: 16, down: [16, 32, 64, 128], up: [128, 64, 48, 48], depth: 2}``, see `uniform`."""
+        if not isinstance(values, dict) or "depth" not in values:
+            return values
+        UniformWidths.model_validate(values)
+        return cls.uniform(**values).model_dump()
 
     @pydantic.model_validator(mode="after")
     def _classifier_is_wide_enough(self) -> SpvnasArchitecture:

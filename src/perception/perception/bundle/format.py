@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import pydantic
 
 from perception.bundle.architecture import SpvnasArchitecture
+from perception.bundle.supernet import Elasticity
 from perception.configuration import ConfigurationError, Settings, load_settings
 
 DESCRIPTION_FILE = "bundle.yaml"
@@ -56,6 +57,8 @@ class BundleDescription(Settings):
     #: The executor that runs it (an entry point of the group perception.engines).
     engine: str
     network: NetworkSettings
+    #: Of a supernet: which smaller networks its weights hold; `network` is the largest.
+    supernet: Elasticity | None = None
     classes: tuple[str, ...] = pydantic.Field(min_length=1, max_length=255)
     #: RGB 0..255, one a class.
     colors: tuple[tuple[int, int, int], ...]

@@ -22,23 +22,31 @@ NORM_COUNTER = "num_batches_tracked"
 Array = TypeVar("Array")
 
 
-class SupernetSpace(Settings):
-    """The networks inside a supernet.
+class Elasticity(Settings):
+    """How much smaller than the largest network the networks of a supernet may be.
 
     Attributes:
-        largest: the network with all of its weights.
         granularity: widths are multiples of it.
         min_ratio: the narrowest layer, as a share of the largest network's; never less than one granule.
         min_depth: the fewest residual blocks of a stage.
     """
 
-    largest: SpvnasArchitecture
     granularity: int = pydantic.Field(default=8, ge=1)
     min_ratio: float = pydantic.Field(default=0.25, gt=0, le=1)
     min_depth: int = pydantic.Field(default=1, ge=1)
 
+
+class SupernetSpace(Elasticity):
+    """The networks inside a supernet.
+
+    Attributes:
+        largest: the network with all of its weights.
+    """
+
+    largest: SpvnasArchitecture
+
     @pydantic.model_validator(mode="after")
-    def _skips_fit(self) -> SupernetSpace:
+    def _depths_fit(self) -> SupernetSpace:
         if self.min_depth > min(len(stage.hidden) for stage in self._stages):
             raise ValueError(f"min_depth is {self.min_depth}, more blocks than some stage of the largest network has")
         return self

@@ -67,7 +67,7 @@ def _halved(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 
 
 def _to_yaml(description: BundleDescription) -> str:
-    values = description.model_dump(mode="json")
+    values = description.model_dump(mode="json", exclude_none=True)
     return yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
 
 

@@ -95,6 +95,7 @@ class Supernet(nn.Module):
         with torch.device("meta"):
             skeleton = SPVNAS(self.classes, architecture, self.input_channels)
         skeleton.train(self.training)
+        skeleton.dropout.p = self.network.dropout.p
         weights = self._slices(architecture)
         weights |= {name: weights[name].clone() for name, _ in skeleton.named_buffers()}
         scores: Tensor = functional_call(skeleton, weights, (tables, features), strict=True)

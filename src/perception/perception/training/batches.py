@@ -35,10 +35,18 @@ class Batch:
     features: Tensor
     classes: Tensor
 
+    def to(self, device: torch.device) -> Batch:
+        """The batch in a device's memory."""
+        if device.type == "cpu":
+            return self
+        tables = FrameTables(torch.from_numpy(self.tables.coords(1)).to(device))
+        return Batch(tables, self.features.to(device), self.classes.to(device))
 
-def samples_of_steps(steps: range, settings: TrainingSettings) -> Iterator[range]:
-    """The sample numbers of each step (counted from 0)."""
-    return (range(step * settings.batch_size, (step + 1) * settings.batch_size) for step in steps)
+
+def samples_of_part(step: int, part: int, parts: int, batch_size: int) -> range:
+    """The sample numbers of one of the `parts` of a step (counted from 0)."""
+    first = (step * parts + part) * batch_size
+    return range(first, first + batch_size)
 
 
 def make_batch(

@@ -14,11 +14,13 @@ from perception.configuration import ConfigurationError, load_settings
 from perception.evaluation.metrics import ConfusionMatrix
 from perception.paths import share_folder
 from perception.training.clouds import LabelledPoints, cache_folder, load_clouds, make_clouds, simulated_drive
+from perception.training.distributed import Group, group_of_torchrun
 from perception.training.export import export_bundle
-from perception.training.loop import CHECKPOINT_FILE, train, validate
+from perception.training.loop import CHECKPOINT_FILE, deployed_network, train
 from perception.training.losses import class_weights
 from perception.training.settings import SeedRange, TrainingSettings
 from perception.training.trainer import Trainer
+from perception.training.validation import evaluate
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, help="instead of the configuration's")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--work", type=Path, default=Path("out/training"), help="clouds, checkpoints and log go here")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute")
     parser.add_argument("--threads", type=int, help="cores to use, all by default")
 
 
@@ -37,15 +40,35 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     console = Console()
-    clouds = _clouds(settings, settings.data.training_seeds, arguments.work)
-    validation = _clouds(settings, settings.data.validation_seeds, arguments.work)
     folder = arguments.work / settings.name
-    trainer = start(settings, clouds, folder / CHECKPOINT_FILE if arguments.resume else None)
-    train(trainer, clouds, validation, folder, console)
-    confusion = validate(trainer, validation)
-    export_bundle(trainer, confusion, f"perception train {Path(arguments.config).stem}", arguments.out)
-    _print_result(confusion, arguments.out, console)
+    with group_of_torchrun() as group:
+        if not group.leads:
+            group.wait()  # until the leading process has made the clouds
+        clouds = _clouds(settings, settings.data.training_seeds, arguments.work)
+        validation = _clouds(settings, settings.data.validation_seeds, arguments.work)
+        if group.leads:
+            group.wait()
+        checkpoint = folder / CHECKPOINT_FILE if arguments.resume else None
+        trainer = start(settings, clouds, checkpoint, group, arguments.device)
+        train(trainer, clouds, validation, folder, console)
+        if group.leads:
+            _ship(trainer, clouds, validation, arguments, console)
+        group.wait()
     return 0
+
+
+def _ship(
+    trainer: Trainer,
+    clouds: list[LabelledPoints],
+    validation: list[LabelledPoints],
+    arguments: argparse.Namespace,
+    console: Console,
+) -> None:
+    network = deployed_network(trainer, clouds)
+    confusion = evaluate(trainer.learner.labeller(network), validation, len(trainer.class_weights))
+    command = f"perception train {Path(arguments.config).stem}"
+    export_bundle(trainer, network, confusion, command, arguments.out)
+    _print_result(confusion, arguments.out, console)
 
 
 def load_configuration(name_or_file: str, steps: int | None = None) -> TrainingSettings:
@@ -64,10 +87,17 @@ def load_configuration(name_or_file: str, steps: int | None = None) -> TrainingS
     return settings if steps is None else settings.model_copy(update={"steps": steps})
 
 
-def start(settings: TrainingSettings, clouds: list[LabelledPoints], checkpoint: Path | None = None) -> Trainer:
+def start(
+    settings: TrainingSettings,
+    clouds: list[LabelledPoints],
+    checkpoint: Path | None = None,
+    group: Group | None = None,
+    device: str = "cpu",
+) -> Trainer:
     """Make a trainer for the clouds, fresh or from a checkpoint."""
     counts = np.sum([np.bincount(cloud.class_ids, minlength=IGNORED + 1) for cloud in clouds], axis=0)
-    trainer = Trainer(settings, class_weights(counts[: len(SEMANTIC_KITTI_CLASSES)], settings.loss.class_weight_power))
+    weights = class_weights(counts[: len(SEMANTIC_KITTI_CLASSES)], settings.loss.class_weight_power)
+    trainer = Trainer(settings, weights, group, device)
     if checkpoint:
         trainer.resume(checkpoint)
     return trainer

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from torch import nn
+
 from perception.bundle.format import BundleDescription
 from perception.bundle.writer import write_bundle
 from perception.classes import SEMANTIC_KITTI_CLASSES, SEMANTIC_KITTI_COLORS
 from perception.evaluation.metrics import ConfusionMatrix
 from perception.training.trainer import Trainer
-from perception.training.validation import fold_feature_scale
 
 LICENSE = "Apache-2.0"
 
 
-def export_bundle(trainer: Trainer, measured: ConfusionMatrix, command: str, folder: Path) -> BundleDescription:
-    """Write the averaged weights with what was measured on the validation drives and how they came about."""
+def export_bundle(
+    trainer: Trainer, network: nn.Module, measured: ConfusionMatrix, command: str, folder: Path
+) -> BundleDescription:
+    """Write the deployed network with what was measured on the validation drives and how it came about."""
     settings = trainer.settings
-    network = fold_feature_scale(trainer.average, settings.feature_scale)
     values = {
         "format": 1,
         "name": settings.name,
         "task": "segmentation",
         "engine": "torch",
         "network": settings.network.model_dump(),
+        "supernet": settings.supernet.elasticity.model_dump() if settings.supernet else None,
         "classes": SEMANTIC_KITTI_CLASSES,
         "colors": SEMANTIC_KITTI_COLORS.tolist(),
         "voxel_size_m": settings.voxel_size_m,

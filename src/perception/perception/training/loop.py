@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from torch import Tensor
+from torch import nn
 
 from perception.classes import IGNORED
 from perception.evaluation.metrics import ConfusionMatrix
-from perception.training.batches import Batch, prefetched, samples_of_steps
+from perception.training.batches import Batch, make_batch, prefetched, samples_of_part
 from perception.training.clouds import LabelledPoints
-from perception.training.trainer import Trainer
-from perception.training.validation import evaluate, fold_feature_scale
+from perception.training.settings import AugmentationSettings, TrainingSettings
+from perception.training.trainer import StepResult, Trainer
+from perception.training.validation import evaluate
 
 CHECKPOINT_FILE = "checkpoint.pt"
 LOG_FILE = "log.csv"
 LOG_COLUMNS = ("step", "loss", "mean_iou", "learning_rate", "seconds", "validation_mean_iou")
 #: Of the averages that the progress bar and the log show.
 SMOOTHING = 0.95
+#: How many batches statistics are measured on, where a network needs that.
+CALIBRATION_BATCHES = 16
 
 
 def train(
@@ -33,48 +37,74 @@ def train(
     folder: Path,
     console: Console,
 ) -> None:
-    """Train to the last step; checkpoints and the log go to `folder`."""
+    """Train to the last step; checkpoints and the log go to `folder`, written by the leading process."""
     settings = trainer.settings
-    log = TrainingLog(folder / LOG_FILE, trainer.step)
-    with _progress(console) as progress:
+    log = TrainingLog(folder, trainer.step) if trainer.group.leads else None
+    jobs = [
+        samples_of_part(step, part, trainer.learner.parts, settings.batch_size)
+        for step in range(trainer.step, settings.steps)
+        for part in trainer.own_parts
+    ]
+    batches = prefetched(jobs, clouds, settings)
+    with _progress(console, trainer.group.leads) as progress:
         task = progress.add_task("training", total=settings.steps, completed=trainer.step, loss=math.nan, iou=math.nan)
-        for batch in prefetched(samples_of_steps(range(trainer.step, settings.steps), settings), clouds, settings):
-            log.add(*trainer.advance(batch), batch)
-            progress.update(task, advance=1, loss=log.loss, iou=log.mean_iou)
+        while trainer.step < settings.steps:
+            result = trainer.advance([next(batches) for _ in trainer.own_parts])
             last = trainer.step == settings.steps
-            if trainer.step % settings.validate_every == 0 and not last:
-                validated = validate(trainer, validation).mean_iou()
-                console.print(f"step {trainer.step}: loss {log.loss:.3f}, mean IoU of validation {validated:.3f}")
-                log.write(trainer, validated)
-            if trainer.step % settings.checkpoint_every == 0 or last:
-                trainer.save(folder / CHECKPOINT_FILE)
-                log.write(trainer)
+            if log:
+                log.add(result)
+                progress.update(task, advance=1, loss=log.loss, iou=log.mean_iou)
+                if trainer.step % settings.validate_every == 0 and not last:
+                    validated = validate(trainer, clouds, validation).mean_iou()
+                    console.print(f"step {trainer.step}: loss {log.loss:.3f}, mean IoU of validation {validated:.3f}")
+                    log.write(trainer, validated)
+                if trainer.step % settings.checkpoint_every == 0 or last:
+                    trainer.save(folder / CHECKPOINT_FILE)
+                    log.write(trainer)
+            if trainer.step % settings.validate_every == 0 or last:
+                trainer.group.wait()
 
 
-def validate(trainer: Trainer, clouds: Sequence[LabelledPoints]) -> ConfusionMatrix:
-    """Evaluate the averaged weights."""
-    network = fold_feature_scale(trainer.average, trainer.settings.feature_scale)
-    return evaluate(network, clouds, trainer.settings.voxel_size_m, len(trainer.class_weights))
+def validate(
+    trainer: Trainer, clouds: Sequence[LabelledPoints], validation: Sequence[LabelledPoints]
+) -> ConfusionMatrix:
+    """Evaluate the averaged weights on the validation clouds; `clouds` are those of the training."""
+    network = deployed_network(trainer, clouds)
+    return evaluate(trainer.learner.labeller(network), validation, len(trainer.class_weights))
+
+
+def deployed_network(trainer: Trainer, clouds: Sequence[LabelledPoints]) -> nn.Module:
+    """The network to ship, on the CPU: the averaged weights, with what it needs of the training clouds."""
+    average = copy.deepcopy(trainer.average).cpu()
+    return trainer.learner.deployed(average, calibration_batches(clouds, trainer.settings))
+
+
+def calibration_batches(clouds: Sequence[LabelledPoints], settings: TrainingSettings) -> Iterator[Batch]:
+    """Training clouds as they are, a few of them spread over all, to measure statistics on."""
+    plain = AugmentationSettings(scale=0, jitter_m=0, drop=0, intensity_scale=0, intensity_shift=0)
+    unchanged = settings.model_copy(update={"augmentation": plain})
+    for number in range(CALIBRATION_BATCHES):
+        yield make_batch(range(number * settings.batch_size, (number + 1) * settings.batch_size), clouds, unchanged)
 
 
 class TrainingLog:
     """Running averages, and the CSV file that they are written to."""
 
-    def __init__(self, file: Path, step: int) -> None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        self._file = file
+    def __init__(self, folder: Path, step: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = folder / LOG_FILE
         self._start_s = time.perf_counter()
         self.loss = math.nan
         self.mean_iou = math.nan
         if step == 0:
             self._append(LOG_COLUMNS, "w")
 
-    def add(self, loss: float, scores: Tensor, batch: Batch) -> None:
+    def add(self, result: StepResult) -> None:
         """Count one step."""
-        confusion = ConfusionMatrix(scores.shape[1])
-        confusion.add(batch.classes.byte().numpy(), scores.argmax(1).byte().numpy())
-        self.loss = _smoothed(self.loss, loss)
-        if (batch.classes != IGNORED).any():
+        confusion = ConfusionMatrix(result.scores.shape[1])
+        confusion.add(result.classes.byte().numpy(), result.scores.argmax(1).byte().numpy())
+        self.loss = _smoothed(self.loss, sum(result.losses) / len(result.losses))
+        if (result.classes != IGNORED).any():
             self.mean_iou = _smoothed(self.mean_iou, confusion.mean_iou())
 
     def write(self, trainer: Trainer, validated: float | None = None) -> None:
@@ -92,7 +122,7 @@ def _smoothed(average: float, value: float) -> float:
     return value if math.isnan(average) else SMOOTHING * average + (1 - SMOOTHING) * value
 
 
-def _progress(console: Console) -> Progress:
+def _progress(console: Console, shown: bool) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -101,4 +131,5 @@ def _progress(console: Console) -> Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=console,
+        disable=not shown,
     )

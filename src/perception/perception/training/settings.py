@@ -7,6 +7,7 @@ from typing import Annotated
 import pydantic
 
 from perception.bundle.format import NetworkSettings, PositiveFloat
+from perception.bundle.supernet import Elasticity
 from perception.configuration import Settings
 
 Count = Annotated[int, pydantic.Field(ge=1)]
@@ -75,16 +76,43 @@ class LossSettings(Settings):
     lovasz_weight: float = pydantic.Field(default=1.0, ge=0)
 
 
+class SupernetSettings(Settings):
+    """Training of a supernet, whose largest network is that of `network`.
+
+    Attributes:
+        elasticity: how much smaller networks may be.
+        networks_per_step: how many networks are drawn for a step; their gradients are averaged.
+        largest_always: whether the first of them is always the largest one.
+        shrink: the share of the training in which stages are shortened, block by block, to the smallest depth. Until
+            its end, depths that were not reached yet are not drawn (progressive depth shrinking).
+    """
+
+    elasticity: Elasticity = Elasticity()
+    networks_per_step: Count = 2
+    largest_always: bool = True
+    shrink: Fraction = 0.25
+
+    def min_depth_at(self, progress: float, max_depth: int) -> int:
+        """The fewest blocks of a stage when a share `progress` of the training is done."""
+        levels = max_depth - self.elasticity.min_depth
+        reached = levels if progress >= self.shrink else int(levels * progress / self.shrink)
+        return max_depth - reached
+
+
 class TrainingSettings(Settings):
     """Everything in a file of config/training."""
 
     name: str = pydantic.Field(min_length=1)
     network: NetworkSettings
+    #: Train a supernet of which `network` is the largest network.
+    supernet: SupernetSettings | None = None
     voxel_size_m: PositiveFloat
     data: SimulatedData
     augmentation: AugmentationSettings = AugmentationSettings()
     optimizer: OptimizerSettings
     loss: LossSettings = LossSettings()
+    #: Of the official networks; a small network on much data does without.
+    dropout: Fraction = 0.3
     #: Factors that bring the input features to about 1 while training; folded into the first layer for the bundle.
     feature_scale: tuple[float, ...]
     batch_size: Count
@@ -94,6 +122,8 @@ class TrainingSettings(Settings):
     checkpoint_every: Count = 100
     validate_every: Count = 500
     seed: int = pydantic.Field(default=0, ge=0)
+    #: Half precision where a GPU trains.
+    mixed_precision: bool = True
 
     @pydantic.model_validator(mode="after")
     def _one_scale_a_feature(self) -> TrainingSettings:

@@ -4,68 +4,123 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from perception.configuration import ConfigurationError
-from perception.models.build import build_network
-from perception.models.network import SegmentationNetwork
 from perception.training.batches import Batch
+from perception.training.distributed import Group
+from perception.training.learners import make_learner
 from perception.training.losses import segmentation_loss
 from perception.training.settings import TrainingSettings
+
+MAX_GRADIENT_NORM = 10.0
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a step gives to the log.
+
+    Attributes:
+        losses: of every part of the step, on whichever process it ran.
+        scores: float [N, classes] of this process's first part, before the step.
+        classes: int64 [N], what they should have been.
+    """
+
+    losses: tuple[float, ...]
+    scores: Tensor
+    classes: Tensor
 
 
 class Trainer:
     """Everything that changes while training.
 
     Attributes:
-        network: what is trained.
-        average: the running average of its weights and batch statistics.
+        learner: what is trained.
         step: how many steps were done.
     """
 
-    def __init__(self, settings: TrainingSettings, class_weights: torch.Tensor) -> None:
+    def __init__(
+        self, settings: TrainingSettings, class_weights: Tensor, group: Group | None = None, device: str = "cpu"
+    ) -> None:
+        """Start with fresh weights.
+
+        Args:
+            settings: the configuration.
+            class_weights: float [classes], of the loss.
+            group: the processes that share each step.
+            device: "cpu" or "cuda".
+
+        Raises:
+            ConfigurationError: more processes than a step has parts.
+        """
         torch.manual_seed(settings.seed)
         self.settings = settings
-        self.class_weights = class_weights
-        self.network = build_network(settings.network, len(class_weights))
+        self.group = group or Group()
+        self.device = torch.device(device)
+        self.class_weights = class_weights.to(self.device)
+        self.learner = make_learner(settings, len(class_weights))
+        if self.group.size > self.learner.parts:
+            raise ConfigurationError(
+                f"{self.group.size} processes share {self.learner.parts} part(s) of a step: start fewer, "
+                "or set supernet.networks_per_step higher"
+            )
+        module = self.learner.module.to(self.device)
         decay = settings.optimizer.average_decay
-        self._average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
-        self._optimizer = torch.optim.AdamW(
-            self.network.parameters(), settings.optimizer.learning_rate, weight_decay=settings.optimizer.weight_decay
-        )
+        self._average = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+        rate = settings.optimizer.learning_rate
+        self._optimizer = torch.optim.AdamW(module.parameters(), rate, weight_decay=settings.optimizer.weight_decay)
         self._schedule = LambdaLR(self._optimizer, self._relative_rate)
+        half = settings.mixed_precision and self.device.type == "cuda"
+        self._scaler = torch.amp.GradScaler(self.device.type, enabled=half)
+        self._half = half
         self.step = 0
 
     @property
-    def average(self) -> SegmentationNetwork:
-        """The network with averaged weights."""
-        network = self._average.module
-        assert isinstance(network, SegmentationNetwork)
-        return network
+    def average(self) -> nn.Module:
+        """What is trained, with averaged weights."""
+        return self._average.module
 
     @property
     def learning_rate(self) -> float:
         """The rate of the next step."""
         return float(self._schedule.get_last_lr()[0])
 
-    def advance(self, batch: Batch) -> tuple[float, torch.Tensor]:
-        """Do one step; return its loss and the scores [N, C] before it."""
-        torch.manual_seed(self.settings.seed * 1_000_003 + self.step)  # dropout, the same after a resume
-        self.network.train()
-        scores = self.network.label(batch.tables, batch.features)
-        loss = segmentation_loss(scores, batch.classes, self.class_weights, self.settings.loss.lovasz_weight)
+    @property
+    def own_parts(self) -> range:
+        """The parts of a step that this process computes."""
+        return range(self.group.rank, self.learner.parts, self.group.size)
+
+    def advance(self, batches: Sequence[Batch]) -> StepResult:
+        """Do one step, with a batch for each of this process's parts."""
+        module, parts = self.learner.module.train(), self.learner.parts
         self._optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
-        self._optimizer.step()
+        losses = torch.zeros(parts, device=self.device)
+        first: tuple[Tensor, Tensor] | None = None
+        for part, batch in zip(self.own_parts, batches, strict=True):
+            torch.manual_seed((self.settings.seed * 1_000_003 + self.step) * parts + part)  # dropout, as after a resume
+            scores, loss = self._forward(batch.to(self.device), part)
+            self._scaler.scale(loss / parts).backward()
+            losses[part] = loss.detach()
+            first = first or (scores.detach().float(), batch.classes)
+        self._average_gradients(module)
+        self._scaler.unscale_(self._optimizer)
+        nn.utils.clip_grad_norm_(module.parameters(), MAX_GRADIENT_NORM)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
         self._schedule.step()
-        self._average.update_parameters(self.network)
+        self._average.update_parameters(module)
         self.step += 1
-        return float(loss.detach()), scores.detach()
+        self.group.sum([losses])
+        assert first is not None
+        return StepResult(tuple(losses.tolist()), first[0].cpu(), first[1].cpu())
 
     def save(self, file: Path) -> None:
         """Write a checkpoint; a crash meanwhile leaves the one before it."""
@@ -81,7 +136,7 @@ class Trainer:
             ConfigurationError: the file is not one.
         """
         try:
-            state = torch.load(file, weights_only=True)
+            state = torch.load(file, map_location=self.device, weights_only=True)
             for name, part in self._parts():
                 part.load_state_dict(state[name])
             self.step = int(state["step"])
@@ -89,12 +144,32 @@ class Trainer:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ConfigurationError(f"{file}: not a checkpoint of this configuration ({reason})") from None
 
-    def _parts(self) -> list[tuple[str, torch.nn.Module | torch.optim.Optimizer | LambdaLR]]:
+    def _forward(self, batch: Batch, part: int) -> tuple[Tensor, Tensor]:
+        with torch.autocast(self.device.type, torch.float16, enabled=self._half):
+            scores = self.learner.scores(batch, self.step, part)
+        # Softmax and the sums of the losses over all voxels want single precision.
+        return scores, segmentation_loss(
+            scores.float(), batch.classes, self.class_weights, self.settings.loss.lovasz_weight
+        )
+
+    def _average_gradients(self, module: nn.Module) -> None:
+        """Sum what the processes computed; their losses were divided by the number of parts before.
+
+        Weights that no network of the step used get a gradient of zero, so that the optimiser does the same to them
+        whichever process it runs on.
+        """
+        for parameter in module.parameters():
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        self.group.sum(parameter.grad for parameter in module.parameters() if parameter.grad is not None)
+
+    def _parts(self) -> list[tuple[str, Any]]:
         return [
-            ("network", self.network),
+            ("network", self.learner.module),
             ("average", self._average),
             ("optimizer", self._optimizer),
             ("schedule", self._schedule),
+            ("scaler", self._scaler),
         ]
 
     def _relative_rate(self, step: int) -> float:
