@@ -1,12 +1,15 @@
-"""The two class lists of the field, their colours, and the raw identifiers behind them.
+"""The class lists of the field, their colours, and the raw identifiers behind them.
 
-Sources: the SemanticKITTI benchmark's class list and colour table; the nuScenes detection task's ten classes.
+Sources: the SemanticKITTI benchmark's class list and colour table; the nuScenes detection task's ten classes; the
+nuScenes-lidarseg challenge's 16 classes, colours and merging of the data set's 32 categories
+(nutonomy/nuscenes-devkit, python-sdk/nuscenes/eval/lidarseg).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,6 +89,71 @@ SEMANTIC_KITTI_RAW_IDS: dict[int, int] = {
     81: 18,
 }
 
+#: The 16 classes of the nuScenes-lidarseg challenge, 0-based (the challenge counts from 1, with 0 for ignored).
+NUSCENES_LIDARSEG_CLASSES: tuple[str, ...] = (
+    "barrier",
+    "bicycle",
+    "bus",
+    "car",
+    "construction_vehicle",
+    "motorcycle",
+    "pedestrian",
+    "traffic_cone",
+    "trailer",
+    "truck",
+    "driveable_surface",
+    "other_flat",
+    "sidewalk",
+    "terrain",
+    "manmade",
+    "vegetation",
+)
+
+#: RGB of each nuScenes-lidarseg class as the challenge's own tools draw it.
+NUSCENES_LIDARSEG_COLORS: NDArray[np.uint8] = np.array(
+    [
+        (112, 128, 144),
+        (220, 20, 60),
+        (255, 127, 80),
+        (255, 158, 0),
+        (233, 150, 70),
+        (255, 61, 99),
+        (0, 0, 230),
+        (47, 79, 79),
+        (255, 140, 0),
+        (255, 99, 71),
+        (0, 207, 191),
+        (175, 0, 75),
+        (75, 0, 75),
+        (112, 180, 60),
+        (222, 184, 135),
+        (0, 175, 0),
+    ],
+    dtype=np.uint8,
+)
+
+#: Category index of nuScenes-lidarseg (0 to 31) -> class; every other one is IGNORED: noise, animals, wheelchairs,
+#: strollers, scooters, debris, things pushed or pulled, bicycle racks, police cars, ambulances, other static things,
+#: and the vehicle itself.
+NUSCENES_LIDARSEG_RAW_IDS: dict[int, int] = {
+    9: 0,
+    14: 1,
+    **dict.fromkeys((15, 16), 2),
+    17: 3,
+    18: 4,
+    21: 5,
+    **dict.fromkeys((2, 3, 4, 6), 6),
+    12: 7,
+    22: 8,
+    23: 9,
+    24: 10,
+    25: 11,
+    26: 12,
+    27: 13,
+    28: 14,
+    30: 15,
+}
+
 #: The ten classes of the nuScenes detection task.
 NUSCENES_CLASSES: tuple[str, ...] = (
     "car",
@@ -99,14 +167,6 @@ NUSCENES_CLASSES: tuple[str, ...] = (
     "pedestrian",
     "traffic_cone",
 )
-
-
-def semantic_kitti_classes_of(raw_labels: NDArray[np.uint32]) -> NDArray[np.uint8]:
-    """Map SemanticKITTI label words (uint32 [N], instance in the high half) to class ids, uint8 [N]."""
-    table = np.full(1 << 16, IGNORED, np.uint8)
-    for raw_id, class_id in SEMANTIC_KITTI_RAW_IDS.items():
-        table[raw_id] = class_id
-    return table[raw_labels & 0xFFFF]
 
 
 @dataclass(frozen=True)
@@ -139,7 +199,15 @@ class ClassSet:
         Raises:
             ValueError: there is no class of such a name.
         """
+        if unknown := set(names) - set(self.names):
+            raise ValueError(f"{self.name} has no class {', '.join(sorted(unknown))}")
         return np.array([self.names.index(name) for name in names], np.uint8)
+
+    def of_raw(self, raw_ids: NDArray[Any]) -> NDArray[np.uint8]:
+        """Map the data set's own label ids, unsigned [N] of at most 16 bits each, to class ids, uint8 [N]."""
+        table = np.full(1 << 16, IGNORED, np.uint8)
+        table[list(self.raw_ids)] = list(self.raw_ids.values())
+        return table[raw_ids]
 
 
 SEMANTIC_KITTI = ClassSet(
@@ -150,3 +218,24 @@ SEMANTIC_KITTI = ClassSet(
     ground=("road", "parking", "sidewalk", "terrain"),
     rare=("bicycle", "motorcycle", "truck", "other-vehicle", "person", "bicyclist", "motorcyclist"),
 )
+
+NUSCENES_LIDARSEG = ClassSet(
+    "nuscenes_lidarseg",
+    NUSCENES_LIDARSEG_CLASSES,
+    NUSCENES_LIDARSEG_COLORS,
+    NUSCENES_LIDARSEG_RAW_IDS,
+    ground=("driveable_surface", "other_flat", "sidewalk", "terrain"),
+    rare=("bicycle", "bus", "construction_vehicle", "motorcycle", "pedestrian", "traffic_cone", "trailer", "truck"),
+)
+
+CLASS_SETS: tuple[ClassSet, ...] = (SEMANTIC_KITTI, NUSCENES_LIDARSEG)
+
+
+def class_set_named(names: tuple[str, ...]) -> ClassSet | None:
+    """Find the class set with these names in this order; None where it is none of those known here."""
+    return next((classes for classes in CLASS_SETS if classes.names == names), None)
+
+
+def semantic_kitti_classes_of(raw_labels: NDArray[np.uint32]) -> NDArray[np.uint8]:
+    """Map SemanticKITTI label words (uint32 [N], instance in the high half) to class ids, uint8 [N]."""
+    return SEMANTIC_KITTI.of_raw(raw_labels & 0xFFFF)

@@ -88,7 +88,8 @@ class ConfusionMatrix:
 
         A label given to points although its class never occurs lowers the IoU of the classes that lost those points,
         and adds no zero of its own. SemanticKITTI's benchmark averages over all 19 classes because all of them occur
-        in its test set, where the two definitions agree.
+        in its test set, where the two definitions agree. nuScenes' challenge averages over the classes that occur in
+        the truth or in a label, which agrees too wherever all 16 occur; it accepts no unlabelled point.
         """
         return float(self.iou()[self.occurs].mean()) if self.occurs.any() else float("nan")
 

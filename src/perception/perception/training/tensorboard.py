@@ -8,6 +8,9 @@ from pathlib import Path
 
 from perception.configuration import ConfigurationError
 
+#: How long a figure may take to reach the file, and what a crash may lose.
+FLUSH_SECONDS = 20
+
 
 class TensorBoardLog:
     """An event file in a folder; `tensorboard --logdir FOLDER` draws its curves.
@@ -29,14 +32,13 @@ class TensorBoardLog:
             from tensorboardX import SummaryWriter
         except ImportError:
             raise ConfigurationError("the training's log needs tensorboardX: pip install tensorboardX") from None
-        self._writer = SummaryWriter(str(folder), purge_step=first_step)
+        self._writer = SummaryWriter(str(folder), purge_step=first_step, flush_secs=FLUSH_SECONDS)
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
-        """Write the values of a step; one that is not a number is left out."""
+        """Log the values of a step; one that is not a number is left out."""
         for name, value in values.items():
             if not math.isnan(value):
                 self._writer.add_scalar(name, value, step)
-        self._writer.flush()
 
     def close(self) -> None:
         """Finish the file."""
