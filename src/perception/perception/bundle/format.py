@@ -18,22 +18,26 @@ WEIGHTS_FILE = "weights.safetensors"
 PositiveFloat = Annotated[float, pydantic.Field(gt=0)]
 
 
-class SpvcnnSettings(Settings):
-    """SPVCNN: an official network whose every layer is scaled alike."""
+class _ScaledSettings(Settings):
+    """An official network whose every layer is scaled alike."""
 
-    model: Literal["spvcnn"] = "spvcnn"
+    model: str
+
     #: Multiplies the official channel widths (`cr` in the official code).
     width: PositiveFloat
     input_channels: int = pydantic.Field(default=4, ge=1)
 
 
-class MinkunetSettings(Settings):
-    """MinkUNet: SPVCNN without the point branch."""
+class MinkunetSettings(_ScaledSettings):
+    """MinkUNet: voxels only."""
 
     model: Literal["minkunet"] = "minkunet"
-    #: Multiplies the official channel widths (`cr` in the official code).
-    width: PositiveFloat
-    input_channels: int = pydantic.Field(default=4, ge=1)
+
+
+class SpvcnnSettings(_ScaledSettings):
+    """SPVCNN: MinkUNet with a point branch."""
+
+    model: Literal["spvcnn"] = "spvcnn"
 
 
 class SpvnasSettings(Settings):

@@ -1,0 +1,161 @@
+"""What a published checkpoint is: its network's widths, depths and classes, read off the names and shapes.
+
+The official SPVNAS release has three forms: MinkUNet and SPVCNN, whose names are alike; a specialised SPVNAS network;
+and the super-network, whose elastic layers have longer names and hold every specialised network.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
+
+import torch
+from torch import Tensor
+
+from perception.bundle.architecture import SpvnasArchitecture, StageWidths
+from perception.bundle.format import MinkunetSettings, NetworkSettings, SpvcnnSettings, SpvnasSettings
+from perception.models.build import build_network
+from perception.models.checkpoints import Mismatch, compare
+from perception.models.spvcnn import OFFICIAL_CHANNELS
+
+#: The super-network of the official release.
+OFFICIAL_SUPERNET = SpvnasArchitecture.uniform(32, (48, 96, 192, 384), (384, 192, 128, 128))
+OFFICIAL_CLASSES = 19
+OFFICIAL_FEATURES = 4
+FIRST_KERNEL = "stem.0.kernel"
+CLASSIFIERS = ("classifier.0.weight", "classifier.linear.weight")
+#: A layer of MinkUNet and SPVCNN whose output channels are each of the official ones.
+CHANNEL_KERNELS = (
+    FIRST_KERNEL,
+    *(f"stage{step}.2.net.3.kernel" for step in range(1, 5)),
+    *(f"up{step}.1.1.net.3.kernel" for step in range(1, 5)),
+)
+#: What elastic layers put into names, and what specialised ones have there instead.
+ELASTIC_NAMES = ((r"\.layers\.(\d+)", r".\1"), (r"\.bn\.bn\.", ".bn."), (r"\.conv\.linear\.", ".conv."))
+
+Tensors = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Published:
+    """A checkpoint as a network of ours.
+
+    Attributes:
+        settings: the network that it most likely is.
+        classes: how many.
+        tensors: the weights, under our names.
+        mismatch: how these differ from the network's.
+    """
+
+    settings: NetworkSettings
+    classes: int
+    tensors: dict[str, Tensor]
+    mismatch: Mismatch
+
+
+def recognise(tensors: Tensors, model: str, width: float | None = None) -> Published:
+    """Find the network of a kind that fits the tensors best; `mismatch` says how well.
+
+    Args:
+        tensors: a checkpoint's, by their names there.
+        model: a key of `MODELS`.
+        width: of the network, where it has one; else inferred.
+    """
+    renamed = specialised_names(tensors)
+    classes = next((len(renamed[name]) for name in CLASSIFIERS if _axes(renamed, name) == 2), OFFICIAL_CLASSES)
+    features = renamed[FIRST_KERNEL].shape[1] if _axes(renamed, FIRST_KERNEL) == 3 else OFFICIAL_FEATURES
+    settings = MODELS[model](renamed, width, max(1, features))
+    with torch.device("meta"):
+        expected = build_network(settings, max(1, classes)).state_dict()
+    return Published(settings, classes, renamed, compare(expected, renamed))
+
+
+def advise(tensors: Tensors, published: Published) -> str:
+    """Say what to try with a checkpoint that does not fit."""
+    asked = published.settings.model
+    fits = [recognise(tensors, model) for model in MODELS]
+    best = min(fits, key=lambda fit: (len(fit.mismatch), fit.settings.model != asked))
+    width = "" if isinstance(best.settings, SpvnasSettings) else f" --width {best.settings.width:g}"
+    if not best.mismatch:
+        return f"try --model {best.settings.model}{width}, which fits"
+    if len(best.mismatch) < len(published.mismatch) / 2:
+        return f"--model {best.settings.model}{width} is nearer, but {len(best.mismatch)} tensors do not fit it either"
+    if not published.mismatch.missing and not published.mismatch.unexpected:
+        return (
+            "its names are right, so that the network was altered before it was trained: train one of ours, or mend it"
+        )
+    return f"it comes from another project or version; known are {', '.join(MODELS)} of the official SPVNAS release"
+
+
+def specialised_names(tensors: Tensors) -> dict[str, Tensor]:
+    """Rename what elastic layers hold, as the release does where it cuts a network out of its super-network."""
+    renamed: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        short = name
+        for pattern, replacement in ELASTIC_NAMES:
+            short = re.sub(pattern, replacement, short)
+        taken = short in renamed or (short != name and short in tensors)
+        renamed[name if taken else short] = tensor
+    return renamed
+
+
+def infer_width(tensors: Tensors) -> float:
+    """The shortest decimal fraction that scales the official channels to those found; 1 where none are."""
+    found = [(tensors[name].shape[-1], full) for name, full in zip(CHANNEL_KERNELS, OFFICIAL_CHANNELS, strict=True)
+             if _axes(tensors, name) == 3]  # fmt: skip
+    # int(width * full) = channels
+    lowest = max((Fraction(channels, full) for channels, full in found), default=Fraction(1))
+    beyond = min((Fraction(channels + 1, full) for channels, full in found), default=Fraction(2))
+    for digits in range(6):
+        width = Fraction(ceil(lowest * 10**digits), 10**digits)
+        if 0 < width < beyond:
+            return float(width)
+    return float(lowest) or 1.0
+
+
+def infer_architecture(tensors: Tensors) -> SpvnasArchitecture:
+    """Widths and depths of a specialised network; those of the official super-network where a layer is missing."""
+    official = OFFICIAL_SUPERNET
+    down = [_infer_stage(tensors, f"downsample.{step}", stage) for step, stage in enumerate(official.down)]
+    up = [_infer_stage(tensors, f"upsample.{step}", stage) for step, stage in enumerate(official.up)]
+    columns = _width(tensors, "classifier.linear.weight", official.classifier)
+    stem = _width(tensors, FIRST_KERNEL, official.stem)
+    classifier = max(columns, up[-1].out)
+    return SpvnasArchitecture.model_validate({"stem": stem, "down": down, "up": up, "classifier": classifier})
+
+
+def _infer_stage(tensors: Tensors, name: str, official: StageWidths) -> StageWidths:
+    kernels: list[str] = []
+    while (kernel := f"{name}.feature.{len(kernels)}.net.0.net.conv.kernel") in tensors:
+        kernels.append(kernel)
+    return StageWidths(
+        transition=_width(tensors, f"{name}.transition.net.conv.kernel", official.transition),
+        hidden=tuple(_width(tensors, kernel, official.out) for kernel in kernels) or official.hidden,
+        out=_width(tensors, f"{name}.feature.0.net.1.net.conv.kernel", official.out),
+    )
+
+
+def _width(tensors: Tensors, name: str, otherwise: int) -> int:
+    """The last axis of a matrix or kernel."""
+    return max(1, tensors[name].shape[-1]) if _axes(tensors, name) > 1 else otherwise
+
+
+def _axes(tensors: Tensors, name: str) -> int:
+    return tensors[name].ndim if name in tensors else 0
+
+
+#: How to describe the network of each kind that fits the tensors best, given its width (or None) and features.
+MODELS: dict[str, Callable[[Tensors, float | None, int], NetworkSettings]] = {
+    "minkunet": lambda tensors, width, features: MinkunetSettings(
+        width=width or infer_width(tensors), input_channels=features
+    ),
+    "spvcnn": lambda tensors, width, features: SpvcnnSettings(
+        width=width or infer_width(tensors), input_channels=features
+    ),
+    "spvnas": lambda tensors, _width, features: SpvnasSettings(
+        architecture=infer_architecture(tensors), input_channels=features
+    ),
+}

@@ -1,0 +1,52 @@
+"""What `perception weights` shows on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from perception.bundle.format import NetworkSettings, SpvnasSettings
+from perception.models.checkpoints import Mismatch
+
+SHOWN_TENSORS = 20
+
+
+def print_facts(console: Console, facts: Iterable[tuple[str, str]]) -> None:
+    """Print what was found, one aligned line a fact."""
+    table = Table.grid(padding=(0, 3))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in facts:
+        table.add_row(name, Text(text))
+    console.print(table)
+
+
+def print_mismatch(console: Console, mismatch: Mismatch) -> None:
+    """Print every tensor that does not fit, by group, one line each; of a large group only the first ones."""
+    missing = [(name, shape) for name, shape in mismatch.missing.items()]
+    unexpected = [(name, shape) for name, shape in mismatch.unexpected.items()]
+    reshaped = [(name, f"{theirs}, expected {ours}") for name, (ours, theirs) in mismatch.reshaped.items()]
+    for title, rows in (("missing", missing), ("unexpected", unexpected), ("of another shape", reshaped)):
+        if rows:
+            _print_group(console, title, rows)
+
+
+def describe_network(settings: NetworkSettings) -> str:
+    """One line about a network's size."""
+    if not isinstance(settings, SpvnasSettings):
+        return f"{settings.model}, width {settings.width:g}, {settings.input_channels} features a voxel"
+    stages = (*settings.architecture.down, *settings.architecture.up)
+    widths = " ".join(str(stage.out) for stage in stages)
+    depths = " ".join(str(len(stage.hidden)) for stage in stages)
+    return f"{settings.model}, stages {widths} wide and {depths} deep, {settings.input_channels} features a voxel"
+
+
+def _print_group(console: Console, title: str, rows: list[tuple[str, str]]) -> None:
+    console.print(Text(f"{len(rows)} {title}", style="bold red"))
+    for name, shape in rows[:SHOWN_TENSORS]:
+        console.print(Text.assemble("  ", name, "  ", (shape, "dim")), soft_wrap=True)
+    if len(rows) > SHOWN_TENSORS:
+        console.print(Text(f"  ... and {len(rows) - SHOWN_TENSORS} more", style="dim"))
