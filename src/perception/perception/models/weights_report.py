@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from perception.bundle.format import NetworkSettings, SpvnasSettings
 from perception.models.checkpoints import Mismatch
 
 SHOWN_TENSORS = 20
+NAME_COLUMNS = 13
 
 
 def print_facts(console: Console, facts: Iterable[tuple[str, str]]) -> None:
-    """Print what was found, one aligned line a fact."""
-    table = Table.grid(padding=(0, 3))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
+    """Print what was found, one line a fact; lines are not broken, so that paths and commands can be copied."""
     for name, text in facts:
-        table.add_row(name, Text(text))
-    console.print(table)
+        console.print(Text.assemble((f"{name:<{NAME_COLUMNS}}", "dim"), text), soft_wrap=True)
 
 
 def print_mismatch(console: Console, mismatch: Mismatch) -> None:
