@@ -84,6 +84,13 @@ def test_a_device_that_it_does_not_have(engine: Engine, top: Path) -> None:
         TorchSegmentationEngine(top / "config" / "models" / "spvcnn_street", engine.description, "cuda")
 
 
+def test_a_network_of_other_features_is_refused(engine: Engine, top: Path) -> None:
+    network = engine.description.network.model_copy(update={"input_channels": 5})
+    description = engine.description.model_copy(update={"network": network})
+    with pytest.raises(ConfigurationError, match="takes 5 features a voxel"):
+        TorchSegmentationEngine(top / "config" / "models" / "spvcnn_street", description)
+
+
 def test_the_number_of_threads(engine: Engine, top: Path, points: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     before = torch.get_num_threads()
     monkeypatch.setenv("OMP_NUM_THREADS", str(before))

@@ -21,6 +21,8 @@ from perception.runtime.timing import StageTimer
 from perception.types import Frame, LabelledCloud, PointCloud
 
 WARM_UP_POINTS = 20_000
+#: Of each point: x, y, z and intensity.
+FEATURES = 4
 
 
 class TorchSegmentationEngine:
@@ -42,6 +44,9 @@ class TorchSegmentationEngine:
         """
         if device != "cpu":
             raise ConfigurationError(f"device '{device}': the torch engine runs on 'cpu' only")
+        features = description.network.input_channels
+        if features != FEATURES:
+            raise ConfigurationError(f"{folder}: takes {features} features a voxel; a cloud has x, y, z and intensity")
         if threads is not None:
             torch.set_num_threads(threads)
             os.environ["OMP_NUM_THREADS"] = str(threads)  # what perception.ops goes by
