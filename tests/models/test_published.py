@@ -31,16 +31,20 @@ from perception.models.spvnas import SPVNAS
 SPACE = SupernetSpace(largest=SpvnasArchitecture.uniform(8, (8, 16, 24, 32), (32, 24, 16, 16)), granularity=4)
 
 
-def _shapes(build: Any, *arguments: Any, **options: Any) -> dict[str, torch.Tensor]:
+def _tensors(build: Any, *arguments: Any, **options: Any) -> dict[str, torch.Tensor]:
     with torch.device("meta"):
         return build(*arguments, **options).state_dict()
+
+
+def _sizes(tensors: dict[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
 @settings(deadline=None, max_examples=10)
 @given(hundredths=st.integers(7, 250))
 def test_any_width_in_hundredths_is_found(hundredths: int) -> None:
     width = hundredths / 100
-    inferred = infer_width(_shapes(SPVCNN, width=width))
+    inferred = infer_width(_sizes(_tensors(SPVCNN, width=width)))
     channels = [int(width * full) for full in (32, 64, 96, 128, 256)]
     assert [int(inferred * full) for full in (32, 64, 96, 128, 256)] == channels
     assert len(str(inferred)) <= len(str(width))
@@ -48,21 +52,21 @@ def test_any_width_in_hundredths_is_found(hundredths: int) -> None:
 
 @pytest.mark.parametrize("width", [1.0, 0.5, 0.64, 0.235])
 def test_known_widths_are_found_exactly(width: float) -> None:
-    assert infer_width(_shapes(SPVCNN, width=width)) == width
+    assert infer_width(_sizes(_tensors(SPVCNN, width=width))) == width
 
 
 def test_classes_and_features_are_found() -> None:
-    found = recognise(_shapes(SPVCNN, classes=16, width=0.5, input_channels=5), "minkunet")
+    found = recognise(_tensors(SPVCNN, classes=16, width=0.5, input_channels=5), "minkunet")
     assert (found.classes, found.settings.input_channels, len(found.mismatch)) == (16, 5, 0)
-    found = recognise(_shapes(SPVNAS, 7, SPACE.smallest, input_channels=3), "spvnas")
+    found = recognise(_tensors(SPVNAS, 7, SPACE.smallest, input_channels=3), "spvnas")
     assert (found.classes, found.settings.input_channels, len(found.mismatch)) == (7, 3, 0)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_every_architecture_is_found(seed: int) -> None:
     architecture = SPACE.sample(np.random.default_rng(seed))
-    tensors = _shapes(SPVNAS, 5, architecture)
-    assert infer_architecture(tensors) == architecture
+    tensors = _tensors(SPVNAS, 5, architecture)
+    assert infer_architecture(_sizes(tensors)) == architecture
     assert len(recognise(tensors, "spvnas").mismatch) == 0
 
 
@@ -90,7 +94,7 @@ def test_two_names_that_mean_the_same_stay_apart() -> None:
 
 
 def test_what_does_not_fit_is_listed() -> None:
-    tensors = _shapes(SPVCNN, width=0.5)
+    tensors = _tensors(SPVCNN, width=0.5)
     tensors["head.weight"] = tensors.pop("classifier.0.bias")
     tensors["stage3.1.net.1.weight"] = torch.empty(65, device="meta")
     tensors["stage3.1.net.1.bias"] = torch.empty(64, dtype=torch.int8, device="meta")
@@ -103,12 +107,12 @@ def test_what_does_not_fit_is_listed() -> None:
 @pytest.mark.parametrize(
     ("tensors", "model", "width", "expected"),
     [
-        (_shapes(SPVCNN, width=0.5), "spvnas", None, "try --model minkunet --width 0.5, which fits"),
-        (_shapes(SPVCNN, width=0.5), "spvcnn", 1.0, "try --model spvcnn --width 0.5, which fits"),
-        (_shapes(SPVNAS, 5, SPACE.smallest), "minkunet", None, "try --model spvnas, which fits"),
+        (_tensors(SPVCNN, width=0.5), "spvnas", None, "try --model minkunet --width 0.5, which fits"),
+        (_tensors(SPVCNN, width=0.5), "spvcnn", 1.0, "try --model spvcnn --width 0.5, which fits"),
+        (_tensors(SPVNAS, 5, SPACE.smallest), "minkunet", None, "try --model spvnas, which fits"),
         ({"backbone.weight": torch.zeros(3, 3)}, "minkunet", None, "another project"),
-        (_shapes(SPVCNN) | {"stem.0.kernel": torch.zeros(125, 4, 32)}, "spvcnn", None, "was altered"),
-        (_shapes(SPVCNN) | {"extra": torch.zeros(1)}, "spvnas", None, "--model minkunet --width 1 is nearer, but 1 "),
+        (_tensors(SPVCNN) | {"stem.0.kernel": torch.zeros(125, 4, 32)}, "spvcnn", None, "was altered"),
+        (_tensors(SPVCNN) | {"extra": torch.zeros(1)}, "spvnas", None, "--model minkunet --width 1 is nearer, but 1 "),
     ],
 )
 def test_advice(tensors: dict[str, torch.Tensor], model: str, width: float | None, expected: str) -> None:
@@ -160,7 +164,7 @@ def test_a_network_is_cut_out_of_the_supernet(tmp_path: Path) -> None:
 def test_a_net_config_of_another_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "net.config").write_text(json.dumps(_net_config(SPACE.largest)))
     with pytest.raises(ConfigurationError, match="another network than the checkpoint holds"):
-        choose_network(recognise(_shapes(SPVNAS, 5, SPACE.smallest), "spvnas"), tmp_path / "net.config")
+        choose_network(recognise(_tensors(SPVNAS, 5, SPACE.smallest), "spvnas"), tmp_path / "net.config")
 
 
 NO_NET_CONFIGS = [
@@ -182,6 +186,6 @@ def test_a_file_that_is_no_net_config(text: str, tmp_path: Path) -> None:
 
 
 def test_a_width_that_is_given_is_taken() -> None:
-    found = recognise(_shapes(SPVCNN, width=1.0), "spvcnn", width=0.5)
+    found = recognise(_tensors(SPVCNN, width=1.0), "spvcnn", width=0.5)
     assert found.settings == SpvcnnSettings(width=0.5)
     assert len(found.mismatch.reshaped) > 200

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from perception.bundle.architecture import SpvnasArchitecture
 from perception.bundle.supernet import TensorSlice, cut, specialise
 from perception.golden.cases import Array, GoldenCase
 from perception.golden.checks import Check
 from perception.golden.executions import Execution, to_numpy
 from perception.models.checkpoints import load_weights
 from perception.models.minkunet import MinkUNet
+from perception.models.published import infer_architecture, specialised_name
 from perception.models.spvcnn import SPVCNN
 from perception.models.spvnas import SPVNAS
 from perception.models.unet import PointVoxelUNet
@@ -30,8 +29,6 @@ STAGES = (
 )
 #: Those before any down-sampling, on which the two rules of it agree.
 BEFORE_DOWNSAMPLING = ("x0", "z0")
-#: What the layers of the super-network are wrapped in -> where the specialised network has them.
-WRAPPERS = ((r"\.layers\.", "."), (r"\.bn\.bn\.", ".bn."), (r"\.conv\.linear\.", ".conv."))
 
 
 def check_minkunet(case: GoldenCase, execution: Execution) -> Iterator[Check]:
@@ -52,32 +49,13 @@ def check_spvnas(case: GoldenCase, execution: Execution) -> Iterator[Check]:
     """
     classes, tensors = case.spec.config["num_classes"], case.weights()
     described = case.spec.more["specialised_tensors"]
-    network = architecture_of({name: tuple(entry["shape"]) for name, entry in described.items()})
+    network = infer_architecture({name: tuple(entry["shape"]) for name, entry in described.items()})
     supernet = {specialised_name(name): tensor for name, tensor in tensors.items()}
-    largest = architecture_of({name: tensor.shape for name, tensor in supernet.items()})
+    largest = infer_architecture({name: tensor.shape for name, tensor in supernet.items()})
     ours = specialise(supernet, network, largest, classes)
     yield from _check(SPVNAS(classes, network), ours, case, execution, "super-network ")
     kept = {name: cut(tensors[entry["from"]], _ranges(entry["keep"])) for name, entry in described.items()}
     yield from _check(SPVNAS(classes, network), kept, case, execution, "specialised ")
-
-
-def architecture_of(shapes: dict[str, tuple[int, ...]]) -> SpvnasArchitecture:
-    """Read the widths and depths of an SPVNAS network off the shapes of its (specialised) checkpoint."""
-    return SpvnasArchitecture.model_validate(
-        {
-            "stem": shapes["stem.0.kernel"][-1],
-            "down": [_stage(shapes, f"downsample.{step}") for step in range(4)],
-            "up": [_stage(shapes, f"upsample.{step}") for step in range(4)],
-            "classifier": shapes["classifier.linear.weight"][1],
-        }
-    )
-
-
-def specialised_name(name: str) -> str:
-    """The name in a specialised checkpoint of a tensor of the official super-network."""
-    for pattern, replacement in WRAPPERS:
-        name = re.sub(pattern, replacement, name)
-    return name
 
 
 def stage_outputs(network: PointVoxelUNet, run: Any) -> dict[str, Any]:
@@ -138,15 +116,6 @@ def _stored_rows(value: SparseTensor | Tensor, stored: str, case: GoldenCase) ->
     rows = CoordinateHash(to_numpy(value.coords)).query(case.outputs[f"{stored}_coords"])
     features = to_numpy(value.features)[rows]
     return np.where(rows[:, None] >= 0, features, np.nan)
-
-
-def _stage(shapes: dict[str, tuple[int, ...]], name: str) -> dict[str, Any]:
-    def width(convolution: str) -> int:
-        return shapes[f"{name}.{convolution}.net.conv.kernel"][-1]
-
-    depth = sum(f"{name}.feature.{block}.net.0.net.conv.kernel" in shapes for block in range(len(shapes)))
-    hidden = [width(f"feature.{block}.net.0") for block in range(depth)]
-    return {"transition": width("transition"), "hidden": hidden, "out": width("feature.0.net.1")}
 
 
 def _ranges(keep: list[list[list[int]]]) -> TensorSlice:

@@ -37,6 +37,7 @@ CHANNEL_KERNELS = (
 ELASTIC_NAMES = ((r"\.layers\.(\d+)", r".\1"), (r"\.bn\.bn\.", ".bn."), (r"\.conv\.linear\.", ".conv."))
 
 Tensors = Mapping[str, Tensor]
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,10 @@ def recognise(tensors: Tensors, model: str, width: float | None = None) -> Publi
         width: of the network, where it has one; else inferred.
     """
     renamed = specialised_names(tensors)
-    classes = next((len(renamed[name]) for name in CLASSIFIERS if _axes(renamed, name) == 2), OFFICIAL_CLASSES)
-    features = renamed[FIRST_KERNEL].shape[1] if _axes(renamed, FIRST_KERNEL) == 3 else OFFICIAL_FEATURES
-    settings = MODELS[model](renamed, width, max(1, features))
+    shapes = {name: tuple(tensor.shape) for name, tensor in renamed.items()}
+    classes = next((shapes[name][0] for name in CLASSIFIERS if _axes(shapes, name) == 2), OFFICIAL_CLASSES)
+    features = shapes[FIRST_KERNEL][1] if _axes(shapes, FIRST_KERNEL) == 3 else OFFICIAL_FEATURES
+    settings = MODELS[model](shapes, width, max(1, features))
     with torch.device("meta"):
         expected = build_network(settings, max(1, classes)).state_dict()
     return Published(settings, classes, renamed, compare(expected, renamed))
@@ -90,22 +92,27 @@ def advise(tensors: Tensors, published: Published) -> str:
     return f"it comes from another project or version; known are {', '.join(MODELS)} of the official SPVNAS release"
 
 
+def specialised_name(name: str) -> str:
+    """The name in a specialised checkpoint of a tensor of the super-network."""
+    for pattern, replacement in ELASTIC_NAMES:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
 def specialised_names(tensors: Tensors) -> dict[str, Tensor]:
-    """Rename what elastic layers hold, as the release does where it cuts a network out of its super-network."""
+    """Rename what elastic layers hold; names that would fall together stay as they are."""
     renamed: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
-        short = name
-        for pattern, replacement in ELASTIC_NAMES:
-            short = re.sub(pattern, replacement, short)
+        short = specialised_name(name)
         taken = short in renamed or (short != name and short in tensors)
         renamed[name if taken else short] = tensor
     return renamed
 
 
-def infer_width(tensors: Tensors) -> float:
+def infer_width(shapes: Shapes) -> float:
     """The shortest decimal fraction that scales the official channels to those found; 1 where none are."""
-    found = [(tensors[name].shape[-1], full) for name, full in zip(CHANNEL_KERNELS, OFFICIAL_CHANNELS, strict=True)
-             if _axes(tensors, name) == 3]  # fmt: skip
+    found = [(shapes[name][-1], full) for name, full in zip(CHANNEL_KERNELS, OFFICIAL_CHANNELS, strict=True)
+             if _axes(shapes, name) == 3]  # fmt: skip
     # int(width * full) = channels
     lowest = max((Fraction(channels, full) for channels, full in found), default=Fraction(1))
     beyond = min((Fraction(channels + 1, full) for channels, full in found), default=Fraction(2))
@@ -116,46 +123,46 @@ def infer_width(tensors: Tensors) -> float:
     return float(lowest) or 1.0
 
 
-def infer_architecture(tensors: Tensors) -> SpvnasArchitecture:
+def infer_architecture(shapes: Shapes) -> SpvnasArchitecture:
     """Widths and depths of a specialised network; those of the official super-network where a layer is missing."""
     official = OFFICIAL_SUPERNET
-    down = [_infer_stage(tensors, f"downsample.{step}", stage) for step, stage in enumerate(official.down)]
-    up = [_infer_stage(tensors, f"upsample.{step}", stage) for step, stage in enumerate(official.up)]
-    columns = _width(tensors, "classifier.linear.weight", official.classifier)
-    stem = _width(tensors, FIRST_KERNEL, official.stem)
+    down = [_infer_stage(shapes, f"downsample.{step}", stage) for step, stage in enumerate(official.down)]
+    up = [_infer_stage(shapes, f"upsample.{step}", stage) for step, stage in enumerate(official.up)]
+    columns = _width(shapes, "classifier.linear.weight", official.classifier)
+    stem = _width(shapes, FIRST_KERNEL, official.stem)
     classifier = max(columns, up[-1].out)
     return SpvnasArchitecture.model_validate({"stem": stem, "down": down, "up": up, "classifier": classifier})
 
 
-def _infer_stage(tensors: Tensors, name: str, official: StageWidths) -> StageWidths:
+def _infer_stage(shapes: Shapes, name: str, official: StageWidths) -> StageWidths:
     kernels: list[str] = []
-    while (kernel := f"{name}.feature.{len(kernels)}.net.0.net.conv.kernel") in tensors:
+    while (kernel := f"{name}.feature.{len(kernels)}.net.0.net.conv.kernel") in shapes:
         kernels.append(kernel)
     return StageWidths(
-        transition=_width(tensors, f"{name}.transition.net.conv.kernel", official.transition),
-        hidden=tuple(_width(tensors, kernel, official.out) for kernel in kernels) or official.hidden,
-        out=_width(tensors, f"{name}.feature.0.net.1.net.conv.kernel", official.out),
+        transition=_width(shapes, f"{name}.transition.net.conv.kernel", official.transition),
+        hidden=tuple(_width(shapes, kernel, official.out) for kernel in kernels) or official.hidden,
+        out=_width(shapes, f"{name}.feature.0.net.1.net.conv.kernel", official.out),
     )
 
 
-def _width(tensors: Tensors, name: str, otherwise: int) -> int:
+def _width(shapes: Shapes, name: str, otherwise: int) -> int:
     """The last axis of a matrix or kernel."""
-    return max(1, tensors[name].shape[-1]) if _axes(tensors, name) > 1 else otherwise
+    return max(1, shapes[name][-1]) if _axes(shapes, name) > 1 else otherwise
 
 
-def _axes(tensors: Tensors, name: str) -> int:
-    return tensors[name].ndim if name in tensors else 0
+def _axes(shapes: Shapes, name: str) -> int:
+    return len(shapes[name]) if name in shapes else 0
 
 
-#: How to describe the network of each kind that fits the tensors best, given its width (or None) and features.
-MODELS: dict[str, Callable[[Tensors, float | None, int], NetworkSettings]] = {
-    "minkunet": lambda tensors, width, features: MinkunetSettings(
-        width=width or infer_width(tensors), input_channels=features
+#: How to describe the network of each kind that fits the shapes best, given its width (or None) and features.
+MODELS: dict[str, Callable[[Shapes, float | None, int], NetworkSettings]] = {
+    "minkunet": lambda shapes, width, features: MinkunetSettings(
+        width=width or infer_width(shapes), input_channels=features
     ),
-    "spvcnn": lambda tensors, width, features: SpvcnnSettings(
-        width=width or infer_width(tensors), input_channels=features
+    "spvcnn": lambda shapes, width, features: SpvcnnSettings(
+        width=width or infer_width(shapes), input_channels=features
     ),
-    "spvnas": lambda tensors, _width, features: SpvnasSettings(
-        architecture=infer_architecture(tensors), input_channels=features
+    "spvnas": lambda shapes, _width, features: SpvnasSettings(
+        architecture=infer_architecture(shapes), input_channels=features
     ),
 }
