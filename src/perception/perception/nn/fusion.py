@@ -8,13 +8,15 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_linear_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from perception.nn.blocks import BatchNorm, ConvolutionBlock, ReLU, ResidualBlock
 from perception.nn.convolution import Conv3d
 from perception.nn.sparse_tensor import SparseTensor
 
 Network = TypeVar("Network", bound=nn.Module)
+
+DENSE = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 class FusedConv3d(nn.Module):
@@ -65,7 +67,9 @@ def fuse(network: Network) -> Network:
     for name, child in network.named_children():
         if isinstance(child, ResidualBlock):
             setattr(network, name, FusedResidualBlock(child))
-        elif isinstance(child, nn.Sequential) and any(isinstance(layer, Conv3d | nn.Linear) for layer in child):
+        elif isinstance(child, nn.Sequential) and any(
+            isinstance(layer, (Conv3d, nn.Linear, *DENSE)) for layer in child
+        ):
             setattr(network, name, nn.Sequential(*_fused_chain(child)))
         else:
             fuse(child)
@@ -99,8 +103,11 @@ def _fused_chain(part: nn.Module) -> list[nn.Module]:
         elif isinstance(layer, nn.Linear) and isinstance(following[0], nn.BatchNorm1d):
             fused.append(fuse_linear_bn_eval(layer, following[0]))
             next(remaining)
+        elif isinstance(layer, DENSE) and isinstance(following[0], nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
+            fused.append(fuse_conv_bn_eval(layer, following[0]))
+            next(remaining)
         else:
-            fused.append(layer)
+            fused.append(fuse(layer))
     return fused
 
 
