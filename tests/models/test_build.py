@@ -47,8 +47,19 @@ def test_what_is_described_is_built(values: dict[str, Any]) -> None:
     assert network(coords, torch.rand(3, 5)).shape == (3, 3)
 
 
+BLOCKS = {"size_m": 10, "height_m": [-3, 5], "points": 100}
+
+
+def test_pvcnn_is_built() -> None:
+    network = build_network(_parsed({"model": "pvcnn", "width": 0.25, "blocks": BLOCKS}), classes=3).eval()
+    assert network(torch.rand(2, 7, 9)).shape == (2, 3, 9)
+    assert network.point_features[0].placement == "fixed"
+
+
 def test_settings_survive_a_file() -> None:
-    for settings in (_parsed({"model": "spvcnn", "width": 0.5}), _parsed({"model": "spvnas", "architecture": SMALL})):
+    pvcnn = _parsed({"model": "pvcnn", "width": 0.5, "blocks": BLOCKS})
+    spvnas = _parsed({"model": "spvnas", "architecture": SMALL})
+    for settings in (_parsed({"model": "spvcnn", "width": 0.5}), spvnas, pvcnn):
         assert _parsed(settings.model_dump(mode="json")) == settings
 
 
@@ -61,6 +72,11 @@ def test_settings_survive_a_file() -> None:
         ({"model": "spvcnn", "width": 0}, "network.width: Input should be greater than 0, found 0"),
         ({"model": "spvcnn", "architecture": {}}, "network.width: Field required"),
         ({"model": "spvnas", "width": 1}, "network.architecture: Field required"),
+        ({"model": "pvcnn", "width": 1}, "network.blocks: Field required"),
+        (
+            {"model": "pvcnn", "width": 1, "blocks": BLOCKS | {"height_m": [5, -3]}},
+            "network.blocks: Value error, height_m runs from 5.0 to -3.0, expected low, high",
+        ),
     ],
 )
 def test_a_wrong_network_is_one_line(values: dict[str, Any], expected: str) -> None:

@@ -48,8 +48,46 @@ class SpvnasSettings(Settings):
     input_channels: int = pydantic.Field(default=4, ge=1)
 
 
+class BlockSettings(Settings):
+    """How a sweep is cut into the small scenes that a PVCNN takes: squares seen from above, of full height."""
+
+    size_m: PositiveFloat
+    #: What of its neighbours a block sees, on every side.
+    margin_m: float = pydantic.Field(default=0.0, ge=0)
+    #: Lowest and highest z that the voxels tell apart; points below and above count as being there.
+    height_m: tuple[float, float]
+    #: More points in a square are dealt to several blocks.
+    points: int = pydantic.Field(ge=1)
+
+    @property
+    def half_m(self) -> float:
+        """From the middle of a block to the end of its margin, along x and y."""
+        return self.size_m / 2 + self.margin_m
+
+    @pydantic.model_validator(mode="after")
+    def _rising(self) -> BlockSettings:
+        if self.height_m[0] >= self.height_m[1]:
+            raise ValueError(f"height_m runs from {self.height_m[0]} to {self.height_m[1]}, expected low, high")
+        return self
+
+
+class PvcnnSettings(Settings):
+    """PVCNN on blocks of a sweep."""
+
+    model: Literal["pvcnn"] = "pvcnn"
+    #: Multiplies the official channel widths.
+    width: PositiveFloat
+    #: Multiplies the official numbers of voxels along an edge, 32 and 16.
+    voxel_resolution: PositiveFloat = 1.0
+    #: What a block tells the network about each point (`perception.models.point_blocks.block_features`).
+    input_channels: Literal[7] = 7
+    blocks: BlockSettings
+
+
 #: The architecture: enough to build it before the weights are loaded; `model` says which one it is.
-NetworkSettings = Annotated[SpvcnnSettings | MinkunetSettings | SpvnasSettings, pydantic.Field(discriminator="model")]
+NetworkSettings = Annotated[
+    SpvcnnSettings | MinkunetSettings | SpvnasSettings | PvcnnSettings, pydantic.Field(discriminator="model")
+]
 
 
 class BundleDescription(Settings):

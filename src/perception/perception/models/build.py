@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from perception.bundle.format import MinkunetSettings, NetworkSettings, SpvcnnSettings, SpvnasSettings
+from torch import nn
+
+from perception.bundle.format import MinkunetSettings, NetworkSettings, PvcnnSettings, SpvcnnSettings, SpvnasSettings
 from perception.models.minkunet import MinkUNet
-from perception.models.network import SegmentationNetwork
+from perception.models.pvcnn import PVCNN
 from perception.models.spvcnn import SPVCNN
 from perception.models.spvnas import SPVNAS
 
 #: How to build what each kind of settings describes, for a number of classes.
-BUILDERS: dict[type, Callable[[Any, int], SegmentationNetwork]] = {
+BUILDERS: dict[type, Callable[[Any, int], nn.Module]] = {
     SpvcnnSettings: lambda settings, classes: SPVCNN(classes, settings.width, settings.input_channels),
     MinkunetSettings: lambda settings, classes: MinkUNet(classes, settings.width, settings.input_channels),
     SpvnasSettings: lambda settings, classes: SPVNAS(classes, settings.architecture, settings.input_channels),
+    PvcnnSettings: lambda settings, classes: PVCNN(
+        classes, settings.input_channels, settings.width, settings.voxel_resolution, "fixed"
+    ),
 }
 
 
-def build_network(settings: NetworkSettings, classes: int) -> SegmentationNetwork:
+def build_network(settings: NetworkSettings, classes: int) -> nn.Module:
     """Build the network that a bundle or a training configuration describes, with fresh weights."""
     return BUILDERS[type(settings)](settings, classes)
