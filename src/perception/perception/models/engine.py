@@ -7,16 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from perception.bundle.format import WEIGHTS_FILE, BundleDescription
 from perception.configuration import ConfigurationError
 from perception.models.build import build_network
 from perception.models.checkpoints import load_checkpoint
-from perception.models.voxels import FrameVoxels, voxelize_frame
-from perception.nn.fusion import fuse
-from perception.nn.tables import FrameTables
+from perception.models.labellers import make_labeller
 from perception.runtime.timing import StageTimer
 from perception.types import Frame, LabelledCloud, PointCloud
 
@@ -26,7 +22,7 @@ FEATURES = 4
 
 
 class TorchSegmentationEngine:
-    """Labels every point of a frame: voxels, kernel maps, network, labels; each stage timed."""
+    """Labels every point of a frame; each stage of the network's labeller is timed."""
 
     def __init__(
         self, folder: Path, description: BundleDescription, device: str = "cpu", threads: int | None = None
@@ -53,7 +49,7 @@ class TorchSegmentationEngine:
         self.description = description
         network = build_network(description.network, len(description.classes))
         load_checkpoint(network, folder / WEIGHTS_FILE)
-        self._network = fuse(network)
+        self._labeller = make_labeller(network, description.network, description.voxel_size_m)
 
     def warm_up(self) -> None:
         """Label a made-up cloud once."""
@@ -69,22 +65,9 @@ class TorchSegmentationEngine:
             return LabelledCloud(np.empty(0, np.uint8), np.empty(0, np.float32))
         timer = StageTimer()
         with torch.inference_mode():
-            with timer.stage("voxelize"):
-                voxels = voxelize_frame(points, self.description.voxel_size_m)
-            with timer.stage("maps"):
-                tables = FrameTables(voxels.coords).fill(self._network.levels, self._network.point_levels)
-            with timer.stage("network"):
-                scores = self._network.label(tables, torch.from_numpy(voxels.features))
-            with timer.stage("labels"):
-                class_ids, probabilities = _labels(scores, voxels)
+            class_ids, probabilities = self._labeller.label(points, timer)
         return LabelledCloud(class_ids, probabilities, timer.stage_ms)
 
     def close(self) -> None:
         """Free the network."""
-        del self._network
-
-
-def _labels(scores: Tensor, voxels: FrameVoxels) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Give each point the most probable class of its voxel: uint8 [N], float32 [N]."""
-    probabilities, class_ids = scores.softmax(dim=1).max(dim=1)
-    return class_ids.numpy().astype(np.uint8)[voxels.inverse], probabilities.numpy()[voxels.inverse]
+        del self._labeller
