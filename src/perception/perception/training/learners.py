@@ -11,15 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from perception.bundle.architecture import SpvnasArchitecture
-from perception.bundle.format import SpvnasSettings
+from perception.bundle.format import PvcnnSettings, SpvnasSettings
 from perception.bundle.supernet import SupernetSpace
 from perception.models.build import build_network
+from perception.models.labellers import make_labeller
 from perception.models.network import SegmentationNetwork
 from perception.models.spvnas import Supernet
-from perception.training.batches import Batch
+from perception.training.batches import Batch, BlockBatch, VoxelBatch
 from perception.training.recalibration import recalibrate
 from perception.training.settings import TrainingSettings
-from perception.training.validation import Labeller, VoxelLabeller
+from perception.training.validation import Labeller, class_labels
 
 #: [27, features, channels]
 FIRST_KERNEL = "stem.0.kernel"
@@ -47,30 +48,33 @@ class Learner(Protocol):
         """What gives every point of a cloud its class, with a deployed network."""
 
 
-class _VoxelLearner:
-    """What learners of voxel networks have in common."""
+class _Learner:
+    """What all learners have in common."""
 
     def __init__(self, settings: TrainingSettings) -> None:
         self._settings = settings
 
     def labeller(self, network: nn.Module) -> Labeller:
         """What gives every point of a cloud its class, with a deployed network."""
-        assert isinstance(network, SegmentationNetwork)
-        return VoxelLabeller(network, self._settings.voxel_size_m)
+        settings = self._settings
+        return class_labels(make_labeller(copy.deepcopy(network), settings.network, settings.voxel_size_m))
 
 
-class NetworkLearner(_VoxelLearner):
+class NetworkLearner(_Learner):
     """One network, one batch a step."""
 
     parts = 1
 
     def __init__(self, settings: TrainingSettings, classes: int) -> None:
         super().__init__(settings)
-        self._network = build_network(settings.network, classes)
-        self.module: nn.Module = self._network
+        network = build_network(settings.network, classes)
+        assert isinstance(network, SegmentationNetwork)
+        self._network = network
+        self.module: nn.Module = network
 
     def scores(self, batch: Batch, step: int, part: int) -> Tensor:
         """Class scores of a step's batch, float [N, classes]."""
+        assert isinstance(batch, VoxelBatch)
         return self._network.label(batch.tables, batch.features)
 
     def deployed(self, module: nn.Module, calibration: Iterable[Batch]) -> SegmentationNetwork:
@@ -79,7 +83,27 @@ class NetworkLearner(_VoxelLearner):
         return fold_feature_scale(copy.deepcopy(module), self._settings.feature_scale)
 
 
-class SupernetLearner(_VoxelLearner):
+class BlockLearner(_Learner):
+    """A network of points, on blocks of the clouds."""
+
+    parts = 1
+
+    def __init__(self, settings: TrainingSettings, classes: int) -> None:
+        super().__init__(settings)
+        self.module: nn.Module = build_network(settings.network, classes)
+
+    def scores(self, batch: Batch, step: int, part: int) -> Tensor:
+        """Class scores of a step's batch, float [N, classes]."""
+        assert isinstance(batch, BlockBatch)
+        scores: Tensor = self.module(batch.features)
+        return scores.transpose(1, 2).flatten(0, 1)
+
+    def deployed(self, module: nn.Module, calibration: Iterable[Batch]) -> nn.Module:
+        """The network as it is."""
+        return copy.deepcopy(module)
+
+
+class SupernetLearner(_Learner):
     """Some networks of a supernet a step, each with a batch of its own."""
 
     def __init__(self, settings: TrainingSettings, classes: int) -> None:
@@ -94,6 +118,7 @@ class SupernetLearner(_VoxelLearner):
 
     def scores(self, batch: Batch, step: int, part: int) -> Tensor:
         """Class scores of a step's batch, float [N, classes]."""
+        assert isinstance(batch, VoxelBatch)
         return self._supernet.apply_network(self.network_of(step, part), batch.tables, batch.features)
 
     def network_of(self, step: int, part: int) -> SpvnasArchitecture:
@@ -121,7 +146,8 @@ class SupernetLearner(_VoxelLearner):
 
 def make_learner(settings: TrainingSettings, classes: int) -> Learner:
     """The learner that a configuration describes, with fresh weights."""
-    learner: Learner = (SupernetLearner if settings.supernet else NetworkLearner)(settings, classes)
+    kind = BlockLearner if isinstance(settings.network, PvcnnSettings) else NetworkLearner
+    learner: Learner = (SupernetLearner if settings.supernet else kind)(settings, classes)
     for module in learner.module.modules():
         if isinstance(module, nn.Dropout):
             module.p = settings.dropout

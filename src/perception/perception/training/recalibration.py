@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from perception.models.network import SegmentationNetwork
-from perception.training.batches import Batch
+from perception.training.batches import Batch, VoxelBatch
 
 
 def recalibrate(network: SegmentationNetwork, batches: Iterable[Batch]) -> None:
@@ -26,6 +26,7 @@ def recalibrate(network: SegmentationNetwork, batches: Iterable[Batch]) -> None:
         norm.train()
     with torch.no_grad():
         for batch in batches:
+            assert isinstance(batch, VoxelBatch)
             network.label(batch.tables, batch.features)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

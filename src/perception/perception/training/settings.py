@@ -6,7 +6,7 @@ from typing import Annotated
 
 import pydantic
 
-from perception.bundle.format import NetworkSettings, PositiveFloat
+from perception.bundle.format import NetworkSettings, PositiveFloat, PvcnnSettings
 from perception.bundle.supernet import Elasticity
 from perception.configuration import Settings
 
@@ -76,6 +76,15 @@ class LossSettings(Settings):
     lovasz_weight: float = pydantic.Field(default=1.0, ge=0)
 
 
+class BlockSampling(Settings):
+    """What a network of blocks is shown of each cloud of a batch."""
+
+    per_cloud: Count = 4
+    #: Every block is laid around a point of a drawn class. With 0 classes are drawn as often as they have points, with
+    #: more the rare ones more often: like (points of the class) ** (1 - balance).
+    balance: Fraction = 0.5
+
+
 class SupernetSettings(Settings):
     """Training of a supernet, whose largest network is that of `network`.
 
@@ -111,6 +120,7 @@ class TrainingSettings(Settings):
     augmentation: AugmentationSettings = AugmentationSettings()
     optimizer: OptimizerSettings
     loss: LossSettings = LossSettings()
+    blocks: BlockSampling = BlockSampling()
     #: Of the official networks; a small network on much data does without.
     dropout: Fraction = 0.3
     #: Factors that bring the input features to about 1 while training; folded into the first layer for the bundle.
@@ -129,4 +139,6 @@ class TrainingSettings(Settings):
     def _one_scale_a_feature(self) -> TrainingSettings:
         if len(self.feature_scale) != self.network.input_channels:
             raise ValueError(f"{len(self.feature_scale)} feature scales for {self.network.input_channels} features")
+        if isinstance(self.network, PvcnnSettings) and set(self.feature_scale) != {1.0}:
+            raise ValueError("feature_scale must be 1 everywhere: the features of blocks are scaled already")
         return self
