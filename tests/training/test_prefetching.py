@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from perception.configuration import ConfigurationError
-from perception.training.batches import make_batch, prefetched, samples_of_steps
+from perception.training.batches import make_batch, prefetched, samples_of_part
 from perception.training.clouds import LabelledPoints
 from perception.training.prefetching import made_ahead
 from perception.training.settings import TrainingSettings
@@ -32,7 +32,7 @@ def clouds() -> list[LabelledPoints]:
 def test_workers_make_the_same_batches(settings: TrainingSettings, clouds: list[LabelledPoints], workers: int) -> None:
     augmentation = settings.augmentation.model_copy(update={"paste": 2.0})
     settings = settings.model_copy(update={"augmentation": augmentation})
-    jobs = list(samples_of_steps(range(3, 9), settings))
+    jobs = [samples_of_part(step, 0, 1, settings.batch_size) for step in range(3, 9)]
     expected = list(prefetched(jobs, clouds, settings))
     made = list(prefetched(jobs, clouds, settings.model_copy(update={"workers": workers})))
     assert len(made) == len(expected) == 6
