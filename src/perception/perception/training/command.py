@@ -15,7 +15,7 @@ from perception.evaluation.metrics import ConfusionMatrix
 from perception.paths import share_folder
 from perception.training.clouds import LabelledPoints, cache_folder, load_clouds, make_clouds, simulated_drive
 from perception.training.distributed import Group, group_of_torchrun
-from perception.training.export import export_bundle
+from perception.training.export import export_bundle, round_to_half
 from perception.training.loop import CHECKPOINT_FILE, deployed_network, train
 from perception.training.losses import class_weights
 from perception.training.settings import SeedRange, TrainingSettings
@@ -65,6 +65,8 @@ def _ship(
     console: Console,
 ) -> None:
     network = deployed_network(trainer, clouds)
+    if trainer.settings.half_weights:
+        round_to_half(network)
     confusion = evaluate(trainer.learner.labeller(network), validation, len(trainer.class_weights))
     command = f"perception train {Path(arguments.config).stem}"
     export_bundle(trainer, network, confusion, command, arguments.out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from perception.bundle.format import BundleDescription
@@ -35,7 +36,16 @@ def export_bundle(
         "origin": f"{command}; trained on {_describe(settings.data.training_seeds.seeds, trainer)}, "
         f"{trainer.step} steps of {settings.batch_size} clouds, seed {settings.seed}",
     }
-    return write_bundle(folder, values, {name: tensor.numpy() for name, tensor in network.state_dict().items()})
+    tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    return write_bundle(folder, values, tensors, half=settings.half_weights)
+
+
+def round_to_half(network: nn.Module) -> None:
+    """Give a network the weights that a bundle in half precision will hold, so that what is measured is what ships."""
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.dim() > 1:
+                parameter.copy_(parameter.half().float())
 
 
 def measured_figures(confusion: ConfusionMatrix) -> dict[str, float | str]:

@@ -125,7 +125,7 @@ class SupernetLearner(_Learner):
         """The network of a part of a step: a function of the seed and these numbers alone."""
         supernet = self._settings.supernet
         assert supernet is not None
-        if part == 0 and supernet.largest_always:
+        if part < supernet.largest_networks:
             return self.space.largest
         rng = np.random.default_rng([self._settings.seed, 2, step, part])
         return self.space.sample(rng, supernet.min_depth_at(step / self._settings.steps, self.space.max_depth))

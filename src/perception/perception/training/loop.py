@@ -18,6 +18,7 @@ from perception.evaluation.metrics import ConfusionMatrix
 from perception.training.batches import Batch, make_batch, prefetched, samples_of_part
 from perception.training.clouds import LabelledPoints
 from perception.training.settings import AugmentationSettings, TrainingSettings
+from perception.training.tensorboard import TensorBoardLog
 from perception.training.trainer import StepResult, Trainer
 from perception.training.validation import evaluate
 
@@ -52,7 +53,7 @@ def train(
             result = trainer.advance([next(batches) for _ in trainer.own_parts])
             last = trainer.step == settings.steps
             if log:
-                log.add(result)
+                log.add(trainer, result)
                 progress.update(task, advance=1, loss=log.loss, iou=log.mean_iou)
                 if trainer.step % settings.validate_every == 0 and not last:
                     validated = validate(trainer, clouds, validation).mean_iou()
@@ -63,6 +64,8 @@ def train(
                     log.write(trainer)
             if trainer.step % settings.validate_every == 0 or last:
                 trainer.group.wait()
+    if log:
+        log.close()
 
 
 def validate(
@@ -88,30 +91,40 @@ def calibration_batches(clouds: Sequence[LabelledPoints], settings: TrainingSett
 
 
 class TrainingLog:
-    """Running averages, and the CSV file that they are written to."""
+    """Running averages, and the CSV and TensorBoard files that they are written to."""
 
     def __init__(self, folder: Path, step: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._file = folder / LOG_FILE
+        self._curves = TensorBoardLog(folder, step)
         self._start_s = time.perf_counter()
         self.loss = math.nan
         self.mean_iou = math.nan
         if step == 0:
             self._append(LOG_COLUMNS, "w")
 
-    def add(self, result: StepResult) -> None:
-        """Count one step."""
+    def add(self, trainer: Trainer, result: StepResult) -> None:
+        """Count the step that was just done."""
         confusion = ConfusionMatrix(result.scores.shape[1])
         confusion.add(result.classes.byte().numpy(), result.scores.argmax(1).byte().numpy())
         self.loss = _smoothed(self.loss, sum(result.losses) / len(result.losses))
         if (result.classes != IGNORED).any():
             self.mean_iou = _smoothed(self.mean_iou, confusion.mean_iou())
+        values = {"loss": self.loss, "mean_iou": self.mean_iou, "learning_rate": trainer.learning_rate}
+        parts = {f"loss_of_part/{number}": loss for number, loss in enumerate(result.losses)}
+        self._curves.add(trainer.step, values | (parts if len(parts) > 1 else {}))
 
     def write(self, trainer: Trainer, validated: float | None = None) -> None:
         """Add a row."""
         seconds = time.perf_counter() - self._start_s
         figures = f"{self.loss:.4f}", f"{self.mean_iou:.4f}", f"{trainer.learning_rate:.6f}", f"{seconds:.1f}"
         self._append((trainer.step, *figures, "" if validated is None else f"{validated:.4f}"))
+        if validated is not None:
+            self._curves.add(trainer.step, {"validation_mean_iou": validated})
+
+    def close(self) -> None:
+        """Finish the files."""
+        self._curves.close()
 
     def _append(self, row: Sequence[object], mode: str = "a") -> None:
         with self._file.open(mode, newline="") as stream:

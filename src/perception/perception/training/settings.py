@@ -91,14 +91,15 @@ class SupernetSettings(Settings):
     Attributes:
         elasticity: how much smaller networks may be.
         networks_per_step: how many networks are drawn for a step; their gradients are averaged.
-        largest_always: whether the first of them is always the largest one.
+        largest_networks: how many of them are the largest one, which has the most to learn; the others are drawn
+            uniformly.
         shrink: the share of the training in which stages are shortened, block by block, to the smallest depth. Until
             its end, depths that were not reached yet are not drawn (progressive depth shrinking).
     """
 
     elasticity: Elasticity = Elasticity()
     networks_per_step: Count = 2
-    largest_always: bool = True
+    largest_networks: int = pydantic.Field(default=1, ge=0)
     shrink: Fraction = 0.25
 
     def min_depth_at(self, progress: float, max_depth: int) -> int:
@@ -134,6 +135,8 @@ class TrainingSettings(Settings):
     seed: int = pydantic.Field(default=0, ge=0)
     #: Half precision where a GPU trains.
     mixed_precision: bool = True
+    #: Round the bundle's weights to half precision, which halves its file.
+    half_weights: bool = False
 
     @pydantic.model_validator(mode="after")
     def _one_scale_a_feature(self) -> TrainingSettings:
