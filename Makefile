@@ -6,7 +6,7 @@ PYTHON := $(VENV)/bin/python
 SOURCES := src tests launch benchmarks scripts
 KERNEL_SOURCES = $(shell find kernels -name '*.cpp' -o -name '*.h' -o -name '*.hpp' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: help setup demo test test-cuda fuzz cuda-check gpu-check lint format bench lock clean distclean
+.PHONY: help setup demo test test-cuda fuzz cuda-check gpu-check lint format bench supernet-check lock clean distclean
 
 help: ## what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ format: setup ## rewrite sources to the house style
 
 bench: setup build/peers ## every figure of the README, into out/bench (minutes; wants an idle machine)
 	@for benchmark in benchmarks/*.py; do $(PYTHON) "$$benchmark" || exit 1; done
+
+supernet-check: setup ## accuracy of the shipped supernet's networks, and how inherited weights rank (half an hour)
+	@for benchmark in benchmarks/supernet/accuracy.py benchmarks/supernet/ranking.py; do \
+	  $(PYTHON) "$$benchmark" || exit 1; done
 
 build/peers: benchmarks/requirements.txt
 	@echo "bench: installing peers ..." && rm -rf $@ && \

@@ -9,7 +9,6 @@ brief training of its own. Writes out/bench/supernet_ranking.json and a picture,
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from rich.progress import track
 from rich.table import Table
 from shared_weights import CLASSES, CostModel, TrainedSupernet, describe
 
+from perception.evaluation.ranking import kendall_tau
 from perception.models.spvnas import SPVNAS
 from perception.training.batches import prefetched
 from perception.training.clouds import LabelledPoints
@@ -35,14 +35,6 @@ import matplotlib.pyplot as plt
 
 TRAINING_SEEDS, TEST_SEEDS = range(1000, 1100), range(1, 21)
 LEARNING_RATE = 0.001
-
-
-def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float:
-    """Kendall's rank correlation, tau-b, which corrects for ties."""
-    pairs = list(itertools.combinations(range(len(first)), 2))
-    a = np.sign([first[i] - first[j] for i, j in pairs])
-    b = np.sign([second[i] - second[j] for i, j in pairs])
-    return float((a * b).sum() / np.sqrt((a != 0).sum() * (b != 0).sum()))
 
 
 def fine_tune(trained: TrainedSupernet, network: SPVNAS, clouds: list[LabelledPoints], steps: int) -> SPVNAS:
