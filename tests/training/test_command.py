@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 import perception.training.command as command
+import perception.training.sources as sources
 from perception import cli
 from perception.configuration import ConfigurationError
 from perception.runtime import load_engine
@@ -20,7 +21,7 @@ from tests.training.conftest import tiny_drive
 @pytest.fixture
 def config(settings: TrainingSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "simulated_drive", lambda data: tiny_drive)
+    monkeypatch.setattr(sources, "simulated_drive", lambda data: tiny_drive)
     file = tmp_path / "tiny.yaml"
     file.write_text(yaml.safe_dump(settings.model_dump(mode="json")))
     return file

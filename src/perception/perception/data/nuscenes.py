@@ -99,7 +99,7 @@ class _Scene:
         base_from_lidar = transform_of(self.tables.calibrations[sweep["calibrated_sensor_token"]])
         lidar_from_global = inverse(self.global_from_base[index] @ base_from_lidar)
         return DriveFrame(
-            frame=Frame(_read_sweep(self.folder / sweep["filename"]), sweep["timestamp"] * 1000, "lidar"),
+            frame=Frame(read_sweep(self.folder / sweep["filename"]), sweep["timestamp"] * 1000, "lidar"),
             base_from_lidar=base_from_lidar,
             objects=boxes_of(self.tables, sweep["sample_token"], lidar_from_global) if sweep["is_key_frame"] else None,
             # Global coordinates are hundreds of metres, too far for float32 consumers: the drive starts at the origin.
@@ -123,7 +123,7 @@ class _Scene:
         )
 
 
-def _read_sweep(path: Path) -> PointCloud:
+def read_sweep(path: Path) -> PointCloud:
     """Read x, y, z, intensity 0..255 and ring of every point."""
     rows = read_points(path, 5)
     points = rows[:, :4].copy()

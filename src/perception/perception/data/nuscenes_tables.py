@@ -45,26 +45,31 @@ def load_scene(folder: Path, version: str | None, scene_name: str | None) -> Sce
     Raises:
         ConfigurationError: a table is missing or damaged, or the version or scene is not there or not said.
     """
-    tables = _choose_version(folder, version)
+    tables = choose_version(folder, version)
     scene = _choose_scene(tables, scene_name)
-    samples = _by_token(_rows(tables, "sample", lambda row: row["scene_token"] == scene["token"]))
-    data_rows = _rows(tables, "sample_data", lambda row: row["sample_token"] in samples)
+    samples = _by_token(read_rows(tables, "sample", lambda row: row["scene_token"] == scene["token"]))
+    data_rows = read_rows(tables, "sample_data", lambda row: row["sample_token"] in samples)
     pose_tokens = {row["ego_pose_token"] for row in data_rows}
-    annotations = _by_token(_rows(tables, "sample_annotation", lambda row: row["sample_token"] in samples))
-    calibrations = _by_token(_rows(tables, "calibrated_sensor"))
-    channels = {row["token"]: row["channel"] for row in _rows(tables, "sensor")}
+    annotations = _by_token(read_rows(tables, "sample_annotation", lambda row: row["sample_token"] in samples))
+    calibrations = _by_token(read_rows(tables, "calibrated_sensor"))
+    channels = {row["token"]: row["channel"] for row in read_rows(tables, "sensor")}
     return SceneTables(
         name=scene["name"],
         samples=samples,
         sensor_data=_by_channel(data_rows, calibrations, channels),
-        ego_poses=_by_token(_rows(tables, "ego_pose", lambda row: row["token"] in pose_tokens)),
+        ego_poses=_by_token(read_rows(tables, "ego_pose", lambda row: row["token"] in pose_tokens)),
         calibrations=calibrations,
         annotations=annotations,
         categories=_categories(tables, {row["instance_token"] for row in annotations.values()}),
     )
 
 
-def _choose_version(folder: Path, version: str | None) -> Path:
+def choose_version(folder: Path, version: str | None) -> Path:
+    """Find the folder of a version's tables; where there is only one, it need not be named.
+
+    Raises:
+        ConfigurationError: it is not there, or not said.
+    """
     found = sorted(path.parent.name for path in folder.glob("v1.0-*/sample.json"))
     if version is None and len(found) == 1:
         return folder / found[0]
@@ -76,7 +81,7 @@ def _choose_version(folder: Path, version: str | None) -> Path:
 
 
 def _choose_scene(tables: Path, name: str | None) -> Row:
-    scenes = {row["name"]: row for row in _rows(tables, "scene")}
+    scenes = {row["name"]: row for row in read_rows(tables, "scene")}
     if name in scenes:
         return scenes[str(name)]
     if name is None and len(scenes) == 1:
@@ -85,7 +90,12 @@ def _choose_scene(tables: Path, name: str | None) -> Row:
     raise ConfigurationError(f"{tables}: choose one of its {len(scenes)} scenes with --scene: {listed or 'none'}")
 
 
-def _rows(tables: Path, name: str, wanted: Callable[[Row], bool] | None = None) -> list[Row]:
+def read_rows(tables: Path, name: str, wanted: Callable[[Row], bool] | None = None) -> list[Row]:
+    """Read a table's rows, or only those wanted.
+
+    Raises:
+        ConfigurationError: it cannot be read, is damaged, or lacks a column.
+    """
     path = tables / f"{name}.json"
 
     def keep(row: Row) -> Row | None:
@@ -115,6 +125,6 @@ def _by_channel(data_rows: list[Row], calibrations: dict[str, Row], channels: di
 
 
 def _categories(tables: Path, instance_tokens: set[str]) -> dict[str, str]:
-    names = {row["token"]: row["name"] for row in _rows(tables, "category")}
-    instances = _rows(tables, "instance", lambda row: row["token"] in instance_tokens)
+    names = {row["token"]: row["name"] for row in read_rows(tables, "category")}
+    instances = read_rows(tables, "instance", lambda row: row["token"] in instance_tokens)
     return {row["token"]: names[row["category_token"]] for row in instances}

@@ -40,6 +40,18 @@ def open_semantic_kitti(folder: Path) -> Drive:
     return Drive(len(sequence.scans), sequence, tuple(notes))
 
 
+def labelled_scans(folder: Path) -> list[tuple[Path, Path]]:
+    """List the sweeps of a sequence's folder in order, each with the file of its labels.
+
+    Raises:
+        ConfigurationError: there are no sweeps, or no labels.
+    """
+    scans, label_folder = _scans(folder)
+    if label_folder is None:
+        raise ConfigurationError(f"{folder}: no labels (labels/*.label); training and scoring need a labelled sequence")
+    return [(scan, label_folder / f"{scan.stem}.label") for scan in scans]
+
+
 def read_labels(path: Path, point_count: int) -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:
     """Read a label file: class ids uint8 [N] and instance ids uint32 [N].
 
@@ -70,12 +82,7 @@ class _Sequence:
     @classmethod
     def open(cls, folder: Path) -> _Sequence:
         """Find the parts of a sequence and read its small files."""
-        if not folder.is_dir():
-            raise ConfigurationError(f"{folder}: there is no such folder")
-        scan_folder = folder / "velodyne" if (folder / "velodyne").is_dir() else folder
-        scans = sorted(scan_folder.glob("*.bin"))
-        if not scans:
-            raise ConfigurationError(f"{folder}: no sweeps (velodyne/*.bin or *.bin); give the folder of one sequence")
+        scans, label_folder = _scans(folder)
         indices = _indices(scans)
         calibration_path = folder / "calib.txt"
         calibration = read_calibration(calibration_path) if calibration_path.is_file() else {}
@@ -84,7 +91,7 @@ class _Sequence:
         image_folders = [folder / f"image_{number}" for number in (2, 3) if f"P{number}" in calibration]
         return cls(
             scans=scans,
-            label_folder=_label_folder(folder, scan_folder),
+            label_folder=label_folder,
             stamps_ns=stamps_ns,
             times_are_assumed=times_are_assumed,
             odom_from_base=odom_from_base,
@@ -125,6 +132,17 @@ class _Sequence:
             )
             for folder in self.image_folders
         )
+
+
+def _scans(folder: Path) -> tuple[list[Path], Path | None]:
+    """Find a sequence's sweeps and the folder of its labels."""
+    if not folder.is_dir():
+        raise ConfigurationError(f"{folder}: there is no such folder")
+    scan_folder = folder / "velodyne" if (folder / "velodyne").is_dir() else folder
+    scans = sorted(scan_folder.glob("*.bin"))
+    if not scans:
+        raise ConfigurationError(f"{folder}: no sweeps (velodyne/*.bin or *.bin); give the folder of one sequence")
+    return scans, _label_folder(folder, scan_folder)
 
 
 def _indices(scans: list[Path]) -> list[int]:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perception.bundle.format import PvcnnSettings
-from perception.classes import SEMANTIC_KITTI
 from perception.models.spvcnn import SPVCNN
 from perception.models.voxels import voxelize_frame
 from perception.nn.tables import FrameTables
@@ -132,7 +131,7 @@ def prefetched(
     jobs: Iterable[Sequence[int]], clouds: Sequence[LabelledPoints], settings: TrainingSettings
 ) -> Iterator[Batch]:
     """The batches of lists of sample numbers in order, made in the background as `settings.workers` says."""
-    bank = object_bank(clouds, SEMANTIC_KITTI) if settings.augmentation.paste else None
+    bank = object_bank(clouds, settings.data.classes) if settings.augmentation.paste else None
     make = partial(make_batch, clouds=clouds, settings=settings, bank=bank)
     return made_ahead(make, jobs, settings.workers)
 

@@ -14,7 +14,7 @@ from rich.progress import track
 
 from perception.data.drive import DriveFrame
 from perception.paths import share_folder
-from perception.training.settings import SimulatedData
+from perception.training.data_settings import SimulatedData
 
 DriveSource = Callable[[int], Iterable[DriveFrame]]
 #: Of the cached files; part of their folder's name, so that files of an older layout are never read.
@@ -75,36 +75,40 @@ def make_clouds(drive: DriveSource, seeds: Iterable[int], folder: Path) -> list[
     files = {seed: folder / f"drive_{seed:06d}.npz" for seed in seeds}
     missing = [seed for seed, file in files.items() if not file.is_file()]
     for seed in track(missing, description="simulating drives", disable=not missing):
-        _save([_labelled(moment) for moment in drive(seed)], files[seed])
+        save_clouds([_labelled(moment) for moment in drive(seed)], files[seed])
     return list(files.values())
 
 
 def load_clouds(files: Sequence[Path]) -> list[LabelledPoints]:
     """Read the clouds of drives into memory."""
-    clouds: list[LabelledPoints] = []
-    for file in track(files, description="reading clouds"):
-        with np.load(file) as content:
-            columns = [content[name] for name in ("points", "class_ids", "instance_ids")]
-            ends = content["ends"]
-        starts = np.concatenate([[0], ends[:-1]])
-        clouds += [LabelledPoints(*(column[a:b] for column in columns)) for a, b in zip(starts, ends, strict=True)]
-    return clouds
+    return [cloud for file in track(files, description="reading clouds") for cloud in read_clouds(file)]
+
+
+def read_clouds(file: Path) -> list[LabelledPoints]:
+    """Read the clouds of one file."""
+    with np.load(file) as content:
+        columns = [content[name] for name in ("points", "class_ids", "instance_ids")]
+        ends = content["ends"]
+    starts = np.concatenate([[0], ends[:-1]])
+    return [LabelledPoints(*(column[a:b] for column in columns)) for a, b in zip(starts, ends, strict=True)]
+
+
+def save_clouds(clouds: Sequence[LabelledPoints], file: Path) -> None:
+    """Write clouds into a file, which appears only when it is complete; unknown instances are written as none."""
+    partial = file.with_suffix(".partial")
+    instance_ids = [np.zeros(len(c.points), np.uint32) if c.instance_ids is None else c.instance_ids for c in clouds]
+    with partial.open("wb") as stream:
+        np.savez_compressed(
+            stream,
+            points=np.concatenate([cloud.points for cloud in clouds]),
+            class_ids=np.concatenate([cloud.class_ids for cloud in clouds]),
+            instance_ids=np.concatenate(instance_ids),
+            ends=np.cumsum([len(cloud.points) for cloud in clouds]),
+        )
+    os.replace(partial, file)
 
 
 def _labelled(moment: DriveFrame) -> LabelledPoints:
     if moment.class_ids is None:
         raise ValueError("a drive without labels cannot be learned from")
-    instance_ids = np.zeros_like(moment.class_ids, np.uint32) if moment.instance_ids is None else moment.instance_ids
-    return LabelledPoints(moment.frame.cloud.points, moment.class_ids, instance_ids)
-
-
-def _save(clouds: list[LabelledPoints], file: Path) -> None:
-    partial = file.with_suffix(".partial.npz")
-    np.savez_compressed(
-        partial,
-        points=np.concatenate([cloud.points for cloud in clouds]),
-        class_ids=np.concatenate([cloud.class_ids for cloud in clouds]),
-        instance_ids=np.concatenate([cloud.instance_ids for cloud in clouds if cloud.instance_ids is not None]),
-        ends=np.cumsum([len(cloud.points) for cloud in clouds]),
-    )
-    os.replace(partial, file)
+    return LabelledPoints(moment.frame.cloud.points, moment.class_ids, moment.instance_ids)

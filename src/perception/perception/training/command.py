@@ -1,26 +1,31 @@
-"""`perception train CONFIG --out BUNDLE`: simulate, train, validate, write the bundle."""
+"""`perception train CONFIG --out BUNDLE`: find or simulate clouds, train, validate, write the bundle."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from rich.console import Console
 
-from perception.classes import IGNORED, SEMANTIC_KITTI_CLASSES
+from perception.classes import IGNORED
 from perception.configuration import ConfigurationError, load_settings
 from perception.evaluation.metrics import ConfusionMatrix
 from perception.paths import share_folder
-from perception.training.clouds import LabelledPoints, cache_folder, load_clouds, make_clouds, simulated_drive
+from perception.training.clouds import LabelledPoints
 from perception.training.distributed import Group, group_of_torchrun
 from perception.training.export import export_bundle, round_to_half
 from perception.training.loop import CHECKPOINT_FILE, deployed_network, train
 from perception.training.losses import class_weights
-from perception.training.settings import SeedRange, TrainingSettings
+from perception.training.settings import TrainingSettings
+from perception.training.sources import open_clouds
 from perception.training.trainer import Trainer
 from perception.training.validation import evaluate
+
+#: Clouds whose points are counted for the weights of the classes; of more, these are spread over all.
+MAX_COUNTED_CLOUDS = 1000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,8 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     with group_of_torchrun() as group:
         if not group.leads:
             group.wait()  # until the leading process has made the clouds
-        clouds = _clouds(settings, settings.data.training_seeds, arguments.work)
-        validation = _clouds(settings, settings.data.validation_seeds, arguments.work)
+        clouds = open_clouds(settings.data, "training", arguments.work)
+        validation = open_clouds(settings.data, "validation", arguments.work)
         if group.leads:
             group.wait()
         checkpoint = folder / CHECKPOINT_FILE if arguments.resume else None
@@ -59,8 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _ship(
     trainer: Trainer,
-    clouds: list[LabelledPoints],
-    validation: list[LabelledPoints],
+    clouds: Sequence[LabelledPoints],
+    validation: Sequence[LabelledPoints],
     arguments: argparse.Namespace,
     console: Console,
 ) -> None:
@@ -70,7 +75,7 @@ def _ship(
     confusion = evaluate(trainer.learner.labeller(network), validation, len(trainer.class_weights))
     command = f"perception train {Path(arguments.config).stem}"
     export_bundle(trainer, network, confusion, command, arguments.out)
-    _print_result(confusion, arguments.out, console)
+    _print_result(confusion, trainer.settings.data.classes.names, arguments.out, console)
 
 
 def load_configuration(name_or_file: str, steps: int | None = None) -> TrainingSettings:
@@ -91,26 +96,22 @@ def load_configuration(name_or_file: str, steps: int | None = None) -> TrainingS
 
 def start(
     settings: TrainingSettings,
-    clouds: list[LabelledPoints],
+    clouds: Sequence[LabelledPoints],
     checkpoint: Path | None = None,
     group: Group | None = None,
     device: str = "cpu",
 ) -> Trainer:
     """Make a trainer for the clouds, fresh or from a checkpoint."""
-    counts = np.sum([np.bincount(cloud.class_ids, minlength=IGNORED + 1) for cloud in clouds], axis=0)
-    weights = class_weights(counts[: len(SEMANTIC_KITTI_CLASSES)], settings.loss.class_weight_power)
+    looked_at = np.linspace(0, len(clouds) - 1, min(len(clouds), MAX_COUNTED_CLOUDS)).astype(int).tolist()
+    counts = np.sum([np.bincount(clouds[number].class_ids, minlength=IGNORED + 1) for number in looked_at], axis=0)
+    weights = class_weights(counts[: len(settings.data.classes)], settings.loss.class_weight_power)
     trainer = Trainer(settings, weights, group, device)
     if checkpoint:
         trainer.resume(checkpoint)
     return trainer
 
 
-def _clouds(settings: TrainingSettings, seeds: SeedRange, work: Path) -> list[LabelledPoints]:
-    drive = simulated_drive(settings.data)
-    return load_clouds(make_clouds(drive, seeds.seeds, cache_folder(work / "clouds", settings.data)))
-
-
-def _print_result(confusion: ConfusionMatrix, bundle: Path, console: Console) -> None:
-    for name, iou in zip(SEMANTIC_KITTI_CLASSES, confusion.iou(), strict=True):
-        console.print(f"  {name:<15} {iou:6.3f}" if iou == iou else f"  {name:<15}      -")
+def _print_result(confusion: ConfusionMatrix, names: tuple[str, ...], bundle: Path, console: Console) -> None:
+    for name, iou in zip(names, confusion.iou(), strict=True):
+        console.print(f"  {name:<20} {iou:6.3f}" if iou == iou else f"  {name:<20}      -")
     console.print(f"mean IoU on the validation drives {confusion.mean_iou():.3f}; bundle written to {bundle}")

@@ -9,7 +9,6 @@ from torch import nn
 
 from perception.bundle.format import BundleDescription
 from perception.bundle.writer import write_bundle
-from perception.classes import SEMANTIC_KITTI_CLASSES, SEMANTIC_KITTI_COLORS
 from perception.evaluation.metrics import ConfusionMatrix
 from perception.training.trainer import Trainer
 
@@ -28,12 +27,13 @@ def export_bundle(
         "engine": "torch",
         "network": settings.network.model_dump(),
         "supernet": settings.supernet.elasticity.model_dump() if settings.supernet else None,
-        "classes": SEMANTIC_KITTI_CLASSES,
-        "colors": SEMANTIC_KITTI_COLORS.tolist(),
+        "classes": settings.data.classes.names,
+        "colors": settings.data.classes.colors.tolist(),
         "voxel_size_m": settings.voxel_size_m,
-        "measured": measured_figures(measured) | {"on": _describe(settings.data.validation_seeds.seeds, trainer)},
+        "measured": measured_figures(measured, settings.data.classes.names)
+        | {"on": settings.data.description("validation")},
         "license": LICENSE,
-        "origin": f"{command}; trained on {_describe(settings.data.training_seeds.seeds, trainer)}, "
+        "origin": f"{command}; trained on {settings.data.description('training')}, "
         f"{trainer.step} steps of {settings.batch_size} clouds, seed {settings.seed}",
     }
     tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
@@ -48,16 +48,10 @@ def round_to_half(network: nn.Module) -> None:
                 parameter.copy_(parameter.half().float())
 
 
-def measured_figures(confusion: ConfusionMatrix) -> dict[str, float | str]:
+def measured_figures(confusion: ConfusionMatrix, names: tuple[str, ...]) -> dict[str, float | str]:
     """Mean IoU, and the IoU of every class that occurs."""
     figures: dict[str, float | str] = {"mean_iou": round(confusion.mean_iou(), 4)}
-    for name, iou, occurs in zip(SEMANTIC_KITTI_CLASSES, confusion.iou(), confusion.occurs, strict=True):
+    for name, iou, occurs in zip(names, confusion.iou(), confusion.occurs, strict=True):
         if occurs:
             figures[f"iou.{name}"] = round(float(iou), 4)
     return figures
-
-
-def _describe(seeds: range, trainer: Trainer) -> str:
-    data = trainer.settings.data
-    sweeps = f"{data.sweeps_per_drive} sweeps (1 in {data.sweep_step}) of each simulated {data.sensor} drive"
-    return f"{sweeps} of seeds {seeds[0]} to {seeds[-1]}"

@@ -2,45 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import pydantic
 
 from perception.bundle.format import NetworkSettings, PositiveFloat, PvcnnSettings
 from perception.bundle.supernet import Elasticity
 from perception.configuration import Settings
+from perception.training.data_settings import Count, DataSettings
 
-Count = Annotated[int, pydantic.Field(ge=1)]
 Fraction = Annotated[float, pydantic.Field(ge=0, lt=1)]
-
-
-class SeedRange(Settings):
-    """The seeds `first`, `first + 1`, ... of simulated drives."""
-
-    first: int = pydantic.Field(ge=0)
-    count: Count
-
-    @property
-    def seeds(self) -> range:
-        """All of them."""
-        return range(self.first, self.first + self.count)
-
-
-class SimulatedData(Settings):
-    """Simulated drives; few sweeps of each, far apart in time, since variety comes from the seeds."""
-
-    sensor: str = "hdl64e"
-    training_seeds: SeedRange
-    validation_seeds: SeedRange
-    sweeps_per_drive: Count
-    #: Of how many sweeps one is taken.
-    sweep_step: Count
-
-    @pydantic.model_validator(mode="after")
-    def _validation_is_unseen(self) -> SimulatedData:
-        if set(self.training_seeds.seeds) & set(self.validation_seeds.seeds):
-            raise ValueError("training_seeds and validation_seeds overlap: validation would not be on unseen drives")
-        return self
 
 
 class AugmentationSettings(Settings):
@@ -117,7 +88,7 @@ class TrainingSettings(Settings):
     #: Train a supernet of which `network` is the largest network.
     supernet: SupernetSettings | None = None
     voxel_size_m: PositiveFloat
-    data: SimulatedData
+    data: DataSettings
     augmentation: AugmentationSettings = AugmentationSettings()
     optimizer: OptimizerSettings
     loss: LossSettings = LossSettings()
@@ -137,6 +108,11 @@ class TrainingSettings(Settings):
     mixed_precision: bool = True
     #: Round the bundle's weights to half precision, which halves its file.
     half_weights: bool = False
+
+    @pydantic.field_validator("data", mode="before")
+    @classmethod
+    def _simulated_by_default(cls, data: Any) -> Any:
+        return {"source": "simulated", **data} if isinstance(data, dict) else data
 
     @pydantic.model_validator(mode="after")
     def _one_scale_a_feature(self) -> TrainingSettings:

@@ -1,0 +1,168 @@
+"""The clouds of a training's data, wherever they come from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+from rich.progress import track
+
+from perception.configuration import ConfigurationError
+from perception.data.bag_labels import labelled_clouds
+from perception.data.files import read_points
+from perception.data.nuscenes import read_sweep
+from perception.data.nuscenes_lidarseg import labelled_sweeps, read_lidarseg, validation_scenes
+from perception.data.semantic_kitti import labelled_scans, read_labels
+from perception.training.clouds import (
+    LabelledPoints,
+    cache_folder,
+    load_clouds,
+    make_clouds,
+    read_clouds,
+    save_clouds,
+    simulated_drive,
+)
+from perception.training.data_settings import (
+    BagData,
+    DataSettings,
+    NuscenesData,
+    Part,
+    SemanticKittiData,
+    SimulatedData,
+)
+
+CloudReader = Callable[[], LabelledPoints]
+
+
+class LazyClouds(Sequence[LabelledPoints]):
+    """Clouds that are read when they are asked for; the last few stay in memory."""
+
+    def __init__(self, readers: Sequence[CloudReader], cache_bytes: int) -> None:
+        """Start with nothing read.
+
+        Args:
+            readers: one for each cloud.
+            cache_bytes: how much is kept; each process of a fork keeps its own.
+        """
+        self._readers = readers
+        self._cache_bytes = cache_bytes
+        self._cached: OrderedDict[int, LabelledPoints] = OrderedDict()
+        self._used_bytes = 0
+
+    def __len__(self) -> int:
+        """Count the clouds."""
+        return len(self._readers)
+
+    @overload
+    def __getitem__(self, number: int) -> LabelledPoints: ...
+    @overload
+    def __getitem__(self, number: slice) -> LazyClouds: ...
+    def __getitem__(self, number: int | slice) -> LabelledPoints | LazyClouds:
+        """Give a cloud, without points that have no place; or some of the clouds, unread."""
+        if isinstance(number, slice):
+            return LazyClouds(self._readers[number], self._cache_bytes)
+        number = range(len(self))[number]
+        cloud = self._cached.pop(number, None)
+        if cloud is None:
+            cloud = _finite(self._readers[number]())
+            self._used_bytes += _size(cloud)
+        self._cached[number] = cloud
+        while self._used_bytes > self._cache_bytes and self._cached:
+            self._used_bytes -= _size(self._cached.popitem(last=False)[1])
+        return cloud
+
+
+def open_clouds(data: DataSettings, part: Part, work: Path) -> Sequence[LabelledPoints]:
+    """Find the clouds of the training or the validation.
+
+    Args:
+        data: where they come from.
+        part: which of them.
+        work: simulated clouds, and those of bags, are kept in files below it.
+
+    Raises:
+        ConfigurationError: they are not there, or there are none.
+    """
+    if isinstance(data, SimulatedData):
+        folder = cache_folder(work / "clouds", data)
+        return load_clouds(make_clouds(simulated_drive(data), data.seeds_of(part), folder))
+    if isinstance(data, SemanticKittiData):
+        readers = _semantic_kitti(data, part)
+    elif isinstance(data, NuscenesData):
+        readers = _nuscenes(data, part)
+    else:
+        readers = [reader for bag in data.bags_of(part) for reader in _bag(bag, data, work)]
+    if not readers:
+        raise ConfigurationError(f"the data for {part} holds no clouds: {data.description(part)}")
+    return LazyClouds(readers, data.cache_mb * 1_000_000)
+
+
+def _semantic_kitti(data: SemanticKittiData, part: Part) -> list[CloudReader]:
+    roots = [data.folder / "dataset" / "sequences", data.folder / "sequences", data.folder]
+    root = next(root for root in roots if root.is_dir() or root == data.folder)
+    scans = [labelled_scans(root / f"{sequence:02}")[:: data.sweep_step] for sequence in data.sequences_of(part)]
+    return [partial(_read_scan, *files) for of_sequence in scans for files in of_sequence]
+
+
+def _read_scan(scan: Path, labels: Path) -> LabelledPoints:
+    points = read_points(scan, 4)
+    return LabelledPoints(points, *read_labels(labels, len(points)))
+
+
+def _nuscenes(data: NuscenesData, part: Part) -> list[CloudReader]:
+    sweeps = labelled_sweeps(data.folder, data.version)
+    validation = set(data.validation_scenes or validation_scenes(set(sweeps)))
+    training = set(data.training_scenes or set(sweeps) - validation)
+    wanted = training if part == "training" else validation
+    if missing := sorted(wanted - set(sweeps)):
+        raise ConfigurationError(f"{data.folder}: no labelled sweeps of {', '.join(missing[:5])}")
+    if both := sorted(training & validation):
+        raise ConfigurationError(f"{', '.join(both[:5])}: for training and for validation; name both lists of scenes")
+    return [partial(_read_sweep, *files) for name in sorted(wanted) for files in sweeps[name][:: data.sweep_step]]
+
+
+def _read_sweep(sweep: Path, labels: Path) -> LabelledPoints:
+    points = read_sweep(sweep).points
+    return LabelledPoints(points, read_lidarseg(labels, len(points)))
+
+
+def _bag(bag: Path, data: BagData, work: Path) -> list[CloudReader]:
+    """Put a bag's clouds into files of their own, once: any one of a bag's takes as long to read as many."""
+    folder = work / "clouds" / f"{bag.name}-{_bag_digest(bag, data)}"
+    done = folder / "all"
+    if not done.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        clouds = islice(labelled_clouds(bag, data.topic), 0, None, data.sweep_step)
+        for number, arrays in enumerate(track(clouds, description=f"reading {bag.name}")):
+            save_clouds([LabelledPoints(*arrays)], folder / f"{number:06}.npz")
+        done.touch()
+    return [partial(_read_only_cloud, file) for file in sorted(folder.glob("*.npz"))]
+
+
+def _bag_digest(bag: Path, data: BagData) -> str:
+    """Eight characters that change whenever the bag's files or what is read of them do."""
+    files = [bag] if bag.is_file() else sorted(bag.glob("*"))
+    state = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return hashlib.sha256(repr((str(bag.resolve()), state, data.topic, data.sweep_step)).encode()).hexdigest()[:8]
+
+
+def _read_only_cloud(file: Path) -> LabelledPoints:
+    return read_clouds(file)[0]
+
+
+def _finite(cloud: LabelledPoints) -> LabelledPoints:
+    kept = np.isfinite(cloud.points).all(axis=1)
+    if kept.all():
+        return cloud
+    instance_ids = None if cloud.instance_ids is None else cloud.instance_ids[kept]
+    return LabelledPoints(cloud.points[kept], cloud.class_ids[kept], instance_ids)
+
+
+def _size(cloud: LabelledPoints) -> int:
+    return sum(array.nbytes for array in (cloud.points, cloud.class_ids, cloud.instance_ids) if array is not None)
