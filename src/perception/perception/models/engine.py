@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from perception.bundle.format import WEIGHTS_FILE, BundleDescription
+from perception.bundle.format import WEIGHTS_FILE, BundleDescription, PvcnnSettings
 from perception.configuration import ConfigurationError
 from perception.models.build import build_network
 from perception.models.checkpoints import load_checkpoint
@@ -41,7 +41,7 @@ class TorchSegmentationEngine:
         if device != "cpu":
             raise ConfigurationError(f"device '{device}': the torch engine runs on 'cpu' only")
         features = description.network.input_channels
-        if features != FEATURES:
+        if features != FEATURES and not isinstance(description.network, PvcnnSettings):
             raise ConfigurationError(f"{folder}: takes {features} features a voxel; a cloud has x, y, z and intensity")
         if threads is not None:
             torch.set_num_threads(threads)
