@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perception.classes import SEMANTIC_KITTI
-from perception.training.batches import make_batch
+from perception.configuration import ConfigurationError
+from perception.training.batches import make_batch, prefetched
 from perception.training.clouds import LabelledPoints
-from perception.training.pasting import MIN_POINTS, ObjectBank, object_bank, paste_objects
+from perception.training.object_bank import MIN_POINTS, ObjectBank, object_bank
+from perception.training.pasting import paste_objects
 from perception.training.settings import AugmentationSettings, TrainingSettings
 from perception.training.shadows import behind
 
@@ -170,3 +172,10 @@ def test_a_batch_with_objects_is_the_seed_alone(settings: TrainingSettings) -> N
     assert first.classes.equal(again.classes)
     without = make_batch([4, 5], clouds, settings, bank)
     assert (first.classes == PERSON).sum() > (without.classes == PERSON).sum()
+
+
+def test_nothing_to_paste_stops_the_training(settings: TrainingSettings) -> None:
+    clouds = [LabelledPoints(street(1).points, street(1).class_ids)]
+    more = settings.model_copy(update={"augmentation": PASTE})
+    with pytest.raises(ConfigurationError, match="no objects to paste"):
+        next(prefetched([[0, 1]], clouds, more))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.training.pasting import ObjectBank, paste_objects
+from perception.training.object_bank import ObjectBank
+from perception.training.pasting import paste_objects
 from perception.training.settings import AugmentationSettings
 
 

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perception.bundle.format import PvcnnSettings
+from perception.configuration import ConfigurationError
 from perception.models.spvcnn import SPVCNN
 from perception.models.voxels import voxelize_frame
 from perception.nn.tables import FrameTables
 from perception.training.augmentation import augment
 from perception.training.clouds import LabelledPoints
-from perception.training.pasting import ObjectBank, object_bank
+from perception.training.object_bank import ObjectBank, object_bank
 from perception.training.point_blocks import random_block
 from perception.training.prefetching import made_ahead
 from perception.training.settings import TrainingSettings
@@ -130,8 +131,16 @@ def _blocks(drawn: Sequence[_AugmentedCloud], settings: TrainingSettings) -> Blo
 def prefetched(
     jobs: Iterable[Sequence[int]], clouds: Sequence[LabelledPoints], settings: TrainingSettings
 ) -> Iterator[Batch]:
-    """The batches of lists of sample numbers in order, made in the background as `settings.workers` says."""
+    """The batches of lists of sample numbers in order, made in the background as `settings.workers` says.
+
+    Raises:
+        ConfigurationError: objects shall be pasted, but the clouds have none.
+    """
     bank = object_bank(clouds, settings.data.classes) if settings.augmentation.paste else None
+    if bank is not None and not bank.objects:
+        raise ConfigurationError(
+            "no objects to paste: the training's clouds tell none apart; set augmentation.paste to 0"
+        )
     make = partial(make_batch, clouds=clouds, settings=settings, bank=bank)
     return made_ahead(make, jobs, settings.workers)
 

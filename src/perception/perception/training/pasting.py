@@ -8,73 +8,29 @@ so is what of it lies behind something else. Pasting objects from other clouds c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.classes import ClassSet
-from perception.training.clouds import LabelledPoints
+from perception.training.object_bank import (
+    CLEARANCE_M,
+    MIN_GROUND_POINTS,
+    MIN_POINTS,
+    Mask,
+    ObjectBank,
+    PastedObject,
+    Points,
+    Rows,
+    is_any,
+    turned,
+)
 from perception.training.settings import AugmentationSettings
 from perception.training.shadows import behind
 
-#: An object that shows fewer points is not worth pasting.
-MIN_POINTS = 20
 #: Directions that are tried for an object.
 TRIES = 10
-#: How much room an object keeps to others, how thick the layer of points is that still counts as ground, and how much
-#: the ground under an object may differ in height.
-CLEARANCE_M, GROUND_THICKNESS_M, GROUND_RELIEF_M = 0.2, 0.25, 0.3
-#: Ground points that say how high an object stands.
-MIN_GROUND_POINTS = 3
-#: Objects kept of each class, and clouds that are searched for them.
-MAX_OBJECTS, MAX_CLOUDS = 500, 2000
-
-Points = NDArray[np.float32]
-Mask = NDArray[np.bool_]
-Rows = NDArray[np.intp]
-
-
-@dataclass(frozen=True)
-class PastedObject:
-    """An object, turned about the sensor until its middle lies at azimuth 0 (on the x axis).
-
-    Attributes:
-        points: float32 [N, 4], z counted from the ground on which the object stands.
-        class_ids: uint8 [N].
-        low, high: float32 [3], the smallest and the largest coordinates.
-        half_width_rad: the largest azimuth.
-    """
-
-    points: Points
-    class_ids: NDArray[np.uint8]
-    low: Points
-    high: Points
-    half_width_rad: float
-
-
-@dataclass(frozen=True)
-class ObjectBank:
-    """Objects to choose from.
-
-    Attributes:
-        objects: those of each class that has any.
-        ground: ids of the classes on which they may stand.
-    """
-
-    objects: tuple[tuple[PastedObject, ...], ...]
-    ground: NDArray[np.uint8]
-
-
-def object_bank(clouds: Sequence[LabelledPoints], classes: ClassSet) -> ObjectBank:
-    """Collect the objects of the rare classes of a data set; the same clouds always give the same bank."""
-    wanted, ground = classes.ids(classes.rare), classes.ids(classes.ground)
-    found: dict[int, list[PastedObject]] = {int(class_id): [] for class_id in wanted}
-    for number in np.linspace(0, len(clouds) - 1, min(len(clouds), MAX_CLOUDS)).astype(int):
-        for item in _objects_of(clouds[number], wanted, ground):
-            found[int(np.bincount(item.class_ids).argmax())].append(item)
-    return ObjectBank(tuple(_spread(items) for items in found.values() if items), ground)
+#: How thick the layer of points is that still counts as ground, and how much the ground under an object may differ in
+#: height.
+GROUND_THICKNESS_M, GROUND_RELIEF_M = 0.25, 0.3
 
 
 def paste_objects(
@@ -131,7 +87,7 @@ class _Scene:
         if place is None:
             return
         azimuth, height_m = place
-        placed = _turned(item.points, azimuth)
+        placed = turned(item.points, azimuth)
         placed[:, 2] += height_m
         rows = np.flatnonzero(self._within(azimuth, item.half_width_rad + 3 * shadow_rad[0]))
         standing = rows[~self._is_ground[rows]]
@@ -157,7 +113,7 @@ class _Scene:
         """Give the height of the ground below an object, None where there is none, a slope, or another object."""
         margin_rad = CLEARANCE_M / max(item.low[0], CLEARANCE_M)
         rows = rows[self._within(azimuth, item.half_width_rad + 2 * margin_rad, rows)]
-        xyz = _turned(self.points[rows, :3], -azimuth)
+        xyz = turned(self.points[rows, :3], -azimuth)
         inside = ((xyz[:, :2] >= item.low[:2] - CLEARANCE_M) & (xyz[:, :2] <= item.high[:2] + CLEARANCE_M)).all(1)
         heights_m, is_ground = xyz[inside, 2], self._is_ground[rows[inside]]
         if is_ground.sum() < MIN_GROUND_POINTS or np.ptp(heights_m[is_ground]) > GROUND_RELIEF_M:
@@ -180,60 +136,14 @@ class _Scene:
         self.points[new], self.class_ids[new], self.kept[new] = points, class_ids, True
         x, y = np.ascontiguousarray(points[:, :2].T)
         self._distance_m[new], self._azimuth[new] = np.hypot(x, y), np.arctan2(y, x)
-        self._is_ground[new] = _is_any(class_ids, self._ground_ids)
-
-
-def _objects_of(cloud: LabelledPoints, wanted: NDArray[np.uint8], ground: NDArray[np.uint8]) -> list[PastedObject]:
-    if cloud.instance_ids is None:
-        return []
-    rows = np.flatnonzero(_is_any(cloud.class_ids, wanted) & (cloud.instance_ids != 0))
-    _, objects, counts = np.unique(cloud.instance_ids[rows], return_inverse=True, return_counts=True)
-    parts = np.split(rows[np.argsort(objects, kind="stable")], np.cumsum(counts)[:-1])
-    ground_points = cloud.points[_is_any(cloud.class_ids, ground), :3]
-    ground_points = ground_points[np.argsort(ground_points[:, 0])]
-    return [_cut(cloud, part, ground_points) for part in parts if len(part) >= MIN_POINTS]
-
-
-def _cut(cloud: LabelledPoints, rows: Rows, ground_points: Points) -> PastedObject:
-    """Take an object out of its cloud, whose ground is sorted by x; without ground below, its lowest point stands."""
-    points = cloud.points[rows]
-    low, high = points[:, :2].min(0), points[:, :2].max(0)
-    middle = (low + high) / 2
-    strip = slice(*np.searchsorted(ground_points[:, 0], [low[0] - CLEARANCE_M, high[0] + CLEARANCE_M]))
-    y, z = ground_points[strip, 1], ground_points[strip, 2]
-    below = z[(y >= low[1] - CLEARANCE_M) & (y <= high[1] + CLEARANCE_M)]
-    points = _turned(points, -float(np.arctan2(middle[1], middle[0])))
-    points[:, 2] -= np.median(below) if len(below) >= MIN_GROUND_POINTS else points[:, 2].min()
-    half_width_rad = float(np.abs(np.arctan2(points[:, 1], points[:, 0])).max())
-    return PastedObject(points, cloud.class_ids[rows], points[:, :3].min(0), points[:, :3].max(0), half_width_rad)
-
-
-def _spread(items: list[PastedObject]) -> tuple[PastedObject, ...]:
-    """Keep at most MAX_OBJECTS, from everywhere in the list."""
-    chosen = np.linspace(0, len(items) - 1, min(len(items), MAX_OBJECTS)).astype(int)
-    return tuple(items[number] for number in chosen)
+        self._is_ground[new] = is_any(class_ids, self._ground_ids)
 
 
 def _drawn(items: tuple[PastedObject, ...], rng: np.random.Generator) -> PastedObject:
     return items[rng.integers(len(items))]
 
 
-def _turned(points: Points, angle: float) -> Points:
-    """A copy, turned about z; columns after y stay."""
-    cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    turned = points.copy()
-    turned[:, 0] = cos * points[:, 0] - sin * points[:, 1]
-    turned[:, 1] = sin * points[:, 0] + cos * points[:, 1]
-    return turned
-
-
 def _wrapped(angle: Points) -> Points:
     """Angles of -2 pi to 2 pi as the same ones of -pi to pi."""
     turn = np.float32(2 * np.pi)
     return (angle - turn * np.rint(angle / turn)).astype(np.float32, copy=False)
-
-
-def _is_any(class_ids: NDArray[np.uint8], wanted: NDArray[np.uint8]) -> Mask:
-    table = np.zeros(256, bool)
-    table[wanted] = True
-    return table[class_ids]
