@@ -14,6 +14,7 @@ from perception.nn.fusion import fuse
 from perception.nn.sparse_tensor import SparseTensor
 from perception.nn.tables import FrameTables
 from tests.nn.frames import frame
+from tests.ops.devices import Device
 
 
 def relative_error(actual: Tensor, expected: Tensor) -> float:
@@ -97,14 +98,24 @@ def test_autocast_to_another_type_changes_nothing_in_a_convolution(coords: Tenso
 
 
 @pytest.mark.gpu
-def test_cuda_tensors_stay_on_the_gpu(coords: Tensor, network: SPVCNN) -> None:
+def test_cuda_tensors_stay_on_the_gpu(device: Device, coords: Tensor, network: SPVCNN) -> None:
     features = torch.randn(len(coords), 4)
-    expected = network.eval().label(FrameTables(coords, REFERENCE), features)
-    tables = FrameTables(coords.cuda())
-    scores = network.cuda().label(tables, features.cuda())
+    expected = network.label(FrameTables(coords, REFERENCE), features)
+    tables = FrameTables(device.array(coords.numpy()))
+    network = network.cuda()
+    scores = network.label(tables, features.cuda())
     for table in (tables.coords(4), tables.submanifold(2), tables.down(8), *tables.up(1), *tables.corners(16)):
         assert table.is_cuda
     assert scores.is_cuda
     assert relative_error(scores, expected) < 1e-3
-    scores.square().mean().backward()
-    assert all(parameter.grad.is_cuda for parameter in network.parameters())
+    with torch.autocast("cuda", dtype=torch.float16):
+        halves = network.label(tables, features.cuda())
+    assert relative_error(halves, expected) < 3e-2
+    (scores.square().mean() + halves.float().square().mean()).backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.is_cuda
+        assert parameter.grad.isfinite().all(), name
+    with torch.inference_mode():
+        plain, fused = network.eval().label(tables, features.cuda()), fuse(network).label(tables, features.cuda())
+    assert relative_error(fused, plain.cpu()) < 1e-3
