@@ -35,7 +35,7 @@ def test_every_stage_is_a_line(made_case: Path, backend: str, capsys: pytest.Cap
     assert lines[0] == "mine/narrow (SPVCNN)"
     assert [line.split()[0] for line in lines[1:-1]] == list(STAGES)
     assert all(line.endswith("ok") and "tolerance   1e-04" in line for line in lines[1:-1])
-    assert lines[-1] == f"1 cases with 18 outputs are within their tolerances on {backend}."
+    assert lines[-1] == f"All 18 outputs are within their tolerances on {backend} (cases: 1)."
 
 
 @pytest.mark.parametrize(

@@ -76,4 +76,4 @@ def summary(results: Sequence[tuple[GoldenCase, Sequence[Check]]], backend: str)
     if missed:
         return f"{len(missed)} of {len(results)} cases miss on {backend}: {'; '.join(missed)}."
     outputs = sum(len(checks) for _, checks in results)
-    return f"{len(results)} cases with {outputs} outputs are within their tolerances on {backend}."
+    return f"All {outputs} outputs are within their tolerances on {backend} (cases: {len(results)})."
