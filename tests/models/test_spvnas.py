@@ -64,6 +64,14 @@ def test_the_largest_network_is_the_whole_supernet(space: SupernetSpace, superne
         np.testing.assert_array_equal(cut[name], tensor)
 
 
+def test_bundles_without_counters_can_be_cut(space: SupernetSpace, supernet: Supernet) -> None:
+    tensors = {name: tensor.numpy() for name, tensor in supernet.network.state_dict().items()}
+    uncounted = {name: tensor for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")}
+    assert specialise(uncounted, space.smallest, space.largest, CLASSES).keys() < uncounted.keys()
+    with pytest.raises(KeyError):
+        specialise({}, space.smallest, space.largest, CLASSES)
+
+
 def test_widths_are_multiples_within_their_bounds(space: SupernetSpace) -> None:
     assert list(space.widths(16)) == [4, 8, 12, 16]
     assert list(space.widths(8)) == [4, 8]

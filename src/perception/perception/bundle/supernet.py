@@ -165,6 +165,10 @@ def specialise(
     classes: int,
     input_channels: int = 4,
 ) -> dict[str, np.ndarray]:
-    """The weights of a sub-network, cut out of those of the supernet."""
+    """The weights of a sub-network, cut out of those of the supernet.
+
+    Batch-norm counters are left out where the supernet's bundle has none, as in half precision.
+    """
     slices = tensor_slices(network, supernet, classes, input_channels)
-    return {name: cut(tensors[name], part) for name, part in slices.items()}
+    wanted = {name: part for name, part in slices.items() if name in tensors or not name.endswith(NORM_COUNTER)}
+    return {name: cut(tensors[name], part) for name, part in wanted.items()}
