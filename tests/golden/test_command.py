@@ -145,3 +145,9 @@ def test_samples_are_found_under_the_shared_folder(made_case: Path, tmp_path: Pa
     sample.parent.mkdir(parents=True)
     sample.touch()
     assert case.sample("scans/one.bin") == sample
+
+
+def test_a_case_without_outputs_is_not_a_pass(made_case: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez(made_case / "outputs.npz", unknown=np.zeros(3, np.float32))
+    assert main(["check-golden", str(made_case)]) == 2
+    assert "holds none of the outputs that SPVCNN computes" in capsys.readouterr().err

@@ -66,6 +66,8 @@ def check_case(case: GoldenCase, execution: Execution, console: Console) -> list
             checks.append(check)
     except (KeyError, IndexError, TypeError) as error:
         raise ConfigurationError(f"{case.folder}: an entry of this case is missing or wrong ({error})") from error
+    if not checks:
+        raise ConfigurationError(f"{case.folder}: holds none of the outputs that {case.spec.model} computes")
     return checks
 
 

@@ -19,7 +19,8 @@ def export_bundle(
     trainer: Trainer, network: nn.Module, measured: ConfusionMatrix, command: str, folder: Path
 ) -> BundleDescription:
     """Write the deployed network with what was measured on the validation drives and how it came about."""
-    settings = trainer.settings
+    settings, parts = trainer.settings, trainer.learner.parts
+    clouds = f"{settings.batch_size} clouds" + (f" for each of {parts} networks" if parts > 1 else "")
     values = {
         "format": 1,
         "name": settings.name,
@@ -34,7 +35,7 @@ def export_bundle(
         | {"on": settings.data.description("validation")},
         "license": LICENSE,
         "origin": f"{command}; trained on {settings.data.description('training')}, "
-        f"{trainer.step} steps of {settings.batch_size} clouds, seed {settings.seed}",
+        f"{trainer.step} steps of {clouds}, seed {settings.seed}",
     }
     tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     return write_bundle(folder, values, tensors, half=settings.half_weights)
