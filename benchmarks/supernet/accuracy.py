@@ -42,7 +42,7 @@ def candidates(trained: TrainedSupernet, cost: CostModel, count: int) -> list[Sp
 
 def measure(trained: TrainedSupernet, network: SPVNAS, clouds: list, cost: float) -> dict[str, Any]:
     """Mean IoU and IoU of every class that occurs."""
-    confusion = evaluate(trained.labeller(network), clouds, CLASSES)
+    confusion = evaluate(trained.learner.labeller(network), clouds, CLASSES)
     classes = zip(SEMANTIC_KITTI_CLASSES, confusion.iou(), confusion.occurs, strict=True)
     iou = {name: round(float(value), 4) for name, value, occurs in classes if occurs}
     return {"gmac": round(cost, 3), "mean_iou": round(confusion.mean_iou(), 4), "iou": iou}

@@ -18,10 +18,11 @@ from perception.nn.tables import FrameTables
 from perception.paths import find_bundle
 from perception.training.clouds import LabelledPoints, cache_folder, load_clouds, make_clouds, simulated_drive
 from perception.training.command import load_configuration
+from perception.training.data_settings import SimulatedData
 from perception.training.learners import FIRST_KERNEL, SupernetLearner
 from perception.training.loop import calibration_batches
 from perception.training.settings import TrainingSettings
-from perception.training.validation import VoxelLabeller, evaluate
+from perception.training.validation import evaluate
 
 CLASSES = len(SEMANTIC_KITTI_CLASSES)
 
@@ -45,11 +46,8 @@ class TrainedSupernet:
     def clouds(self, seeds: Sequence[int], work: Path) -> list[LabelledPoints]:
         """Simulated clouds of some seeds, kept below the work folder."""
         data = self.settings.data
+        assert isinstance(data, SimulatedData)
         return load_clouds(make_clouds(simulated_drive(data), seeds, cache_folder(work / "clouds", data)))
-
-    def labeller(self, network: SPVNAS) -> VoxelLabeller:
-        """What labels clouds with a network that takes raw features."""
-        return VoxelLabeller(network, self.settings.voxel_size_m)
 
     def inherit(self, architecture: SpvnasArchitecture, clouds: Sequence[LabelledPoints]) -> SPVNAS:
         """Cut a network out, with statistics measured on training clouds; it takes raw features."""
@@ -59,7 +57,7 @@ class TrainedSupernet:
 
     def mean_iou(self, network: SPVNAS, clouds: Sequence[LabelledPoints]) -> float:
         """Mean IoU over the classes that occur."""
-        return evaluate(self.labeller(network), clouds, CLASSES).mean_iou()
+        return evaluate(self.learner.labeller(network), clouds, CLASSES).mean_iou()
 
 
 class CostModel:
