@@ -1,21 +1,30 @@
-"""The bundle in the repository: small, documented, and as good as it says."""
+"""The bundles of voxel networks in the repository: small, documented, and as good as they say."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from safetensors.numpy import load_file
 
-from perception.bundle.format import WEIGHTS_FILE
+from perception.bundle.format import WEIGHTS_FILE, SpvnasSettings, load_description
+from perception.bundle.supernet import SupernetSpace, specialise
 from perception.classes import SEMANTIC_KITTI_CLASSES
 from perception.data.simulation import simulate_drive
 from perception.evaluation.metrics import ConfusionMatrix
+from perception.models.checkpoints import load_weights
+from perception.models.spvnas import SPVNAS
 from perception.runtime import Engine, load_engine
 
+#: Bytes of weights at most, and mean IoU at least, that a bundle's description promises.
+PROMISES = {"spvcnn_street": (5_000_000, 0.7), "spvnas_street": (8_500_000, 0.8)}
 
-@pytest.fixture(scope="module")
-def folder(top: Path) -> Path:
-    return top / "config" / "models" / "spvcnn_street"
+
+@pytest.fixture(scope="module", params=PROMISES)
+def folder(request: pytest.FixtureRequest, top: Path) -> Path:
+    return top / "config" / "models" / str(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -24,15 +33,15 @@ def engine(folder: Path) -> Engine:
 
 
 def test_it_is_small(folder: Path) -> None:
-    assert (folder / WEIGHTS_FILE).stat().st_size < 5_000_000
+    assert (folder / WEIGHTS_FILE).stat().st_size < PROMISES[folder.name][0]
 
 
-def test_it_says_where_it_comes_from(engine: Engine) -> None:
+def test_it_says_where_it_comes_from(engine: Engine, folder: Path) -> None:
     description = engine.description
     assert description.classes == SEMANTIC_KITTI_CLASSES
     assert description.license == "Apache-2.0"
-    assert description.origin.startswith("perception train spvcnn_street")
-    assert float(description.measured["mean_iou"]) >= 0.7
+    assert description.origin.startswith(f"perception train {folder.name}")
+    assert float(description.measured["mean_iou"]) >= PROMISES[folder.name][1]
 
 
 @pytest.mark.parametrize("seed", [4, 31])
@@ -43,3 +52,16 @@ def test_it_labels_drives_that_training_never_saw(engine: Engine, seed: int) -> 
         confusion.add(moment.class_ids, engine.forward(moment.frame).class_ids)
     assert confusion.accuracy() > 0.8
     assert confusion.mean_iou() > 0.55
+
+
+def test_networks_are_cut_out_of_the_supernet_without_pytorch(top: Path) -> None:
+    folder = top / "config" / "models" / "spvnas_street"
+    description = load_description(folder)
+    assert isinstance(description.network, SpvnasSettings)
+    assert description.supernet is not None
+    space = SupernetSpace(largest=description.network.architecture, **description.supernet.model_dump())
+    network = space.sample(np.random.default_rng(0))
+    classes = len(description.classes)
+    tensors = specialise(load_file(folder / WEIGHTS_FILE), network, space.largest, classes)
+    weights = {name: torch.from_numpy(np.ascontiguousarray(tensor)) for name, tensor in tensors.items()}
+    load_weights(SPVNAS(classes, network), weights, folder)
