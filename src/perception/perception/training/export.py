@@ -20,7 +20,9 @@ def export_bundle(
 ) -> BundleDescription:
     """Write the deployed network with what was measured on the validation drives and how it came about."""
     settings, parts = trainer.settings, trainer.learner.parts
-    clouds = f"{settings.batch_size} clouds" + (f" for each of {parts} networks" if parts > 1 else "")
+    clouds = f"{settings.batch_size} cloud{'s' * (settings.batch_size > 1)}" + (
+        f" for each of {parts} networks" if parts > 1 else ""
+    )
     values = {
         "format": 1,
         "name": settings.name,
