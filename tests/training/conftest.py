@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 from perception.data.drive import DriveFrame
+from perception.training.clouds import LabelledPoints
 from perception.training.settings import TrainingSettings
 from perception.types import Frame, PointCloud
 
@@ -50,3 +52,14 @@ def settings() -> TrainingSettings:
             "validate_every": 3,
         }
     )
+
+
+def tiny_clouds() -> list[LabelledPoints]:
+    """The labelled clouds of two drives."""
+    moments = itertools.chain(tiny_drive(10), tiny_drive(11))
+    return [LabelledPoints(moment.frame.cloud.points, moment.class_ids) for moment in moments]
+
+
+@pytest.fixture(scope="module")
+def clouds() -> list[LabelledPoints]:
+    return tiny_clouds()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
 import numpy as np
@@ -22,16 +21,10 @@ from perception.training.loop import CHECKPOINT_FILE, deployed_network, train, v
 from perception.training.point_blocks import random_block
 from perception.training.settings import BlockSampling, TrainingSettings
 from perception.types import Frame, PointCloud
-from tests.training.conftest import CAR, POLE, ROAD, tiny_drive
+from tests.training.conftest import CAR, POLE, ROAD
 
 QUIET = Console(quiet=True)
 BLOCKS = BlockSettings(size_m=6, margin_m=1, height_m=(-2, 4), points=128)
-
-
-@pytest.fixture(scope="module")
-def clouds() -> list[LabelledPoints]:
-    moments = itertools.chain(tiny_drive(10), tiny_drive(11))
-    return [LabelledPoints(moment.frame.cloud.points, moment.class_ids) for moment in moments]
 
 
 @pytest.fixture

@@ -28,16 +28,9 @@ from perception.training.recalibration import recalibrate
 from perception.training.settings import SupernetSettings, TrainingSettings
 from perception.training.trainer import Trainer
 from perception.types import Frame, PointCloud
-from tests.training.conftest import tiny_drive
 
 QUIET = Console(quiet=True)
 ARCHITECTURE = {"stem": 4, "down": [4, 8, 8, 12], "up": [12, 8, 8, 8], "depth": 2}
-
-
-@pytest.fixture(scope="module")
-def clouds() -> list[LabelledPoints]:
-    moments = itertools.chain(tiny_drive(10), tiny_drive(11))
-    return [LabelledPoints(moment.frame.cloud.points, moment.class_ids) for moment in moments]
 
 
 @pytest.fixture
@@ -158,7 +151,8 @@ from perception.training.command import start
 from perception.training.distributed import group_of_torchrun
 from perception.training.settings import TrainingSettings
 sys.path.insert(0, sys.argv[3])
-from tests.training.test_supernet import batches_of, tiny_clouds
+from tests.training.conftest import tiny_clouds
+from tests.training.test_supernet import batches_of
 torch.set_num_threads(1)
 settings = TrainingSettings.model_validate_json(Path(sys.argv[1]).read_text())
 with group_of_torchrun() as group:
@@ -168,12 +162,6 @@ with group_of_torchrun() as group:
     if group.leads:
         Path(sys.argv[2]).write_text(json.dumps(losses))
 """
-
-
-def tiny_clouds() -> list[LabelledPoints]:
-    """What the processes of a distributed training learn from."""
-    moments = itertools.chain(tiny_drive(10), tiny_drive(11))
-    return [LabelledPoints(moment.frame.cloud.points, moment.class_ids) for moment in moments]
 
 
 def test_two_processes_have_the_losses_of_one(supernet_settings: TrainingSettings, tmp_path: Path, top: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import itertools
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +20,8 @@ from perception.training.loop import CHECKPOINT_FILE, LOG_FILE, deployed_network
 from perception.training.settings import TrainingSettings
 from perception.training.trainer import Trainer
 from perception.training.validation import evaluate
-from tests.training.conftest import tiny_drive
 
 QUIET = Console(quiet=True)
-
-
-@pytest.fixture(scope="module")
-def clouds() -> list[LabelledPoints]:
-    moments = itertools.chain(tiny_drive(10), tiny_drive(11))
-    return [LabelledPoints(moment.frame.cloud.points, moment.class_ids) for moment in moments]
 
 
 def _states_equal(a: Trainer, b: Trainer) -> bool:
