@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,9 @@ def _belongs_on(device: str, item: pytest.Item) -> bool:
 
 
 def pytest_configure() -> None:
+    # A shell lets what it starts in the background ignore Ctrl-C, and children inherit that: some tests send them one.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # Outputs of kernels start as rubbish, so that a cell that is never written shows.
     os.environ.setdefault("PERCEPTION_KERNELS_POISON", "1")
     # A machine that is only there to test kernels (make gpu-check) has no ROS 2 and few packages.

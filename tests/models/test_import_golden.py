@@ -42,7 +42,7 @@ def test_an_imported_bundle_gives_the_official_scores(case: GoldenCase, engine: 
     points, indices, step = case.inputs["points"], case.inputs["indices"], case.spec.more["out_row_step"]
     with torch.inference_mode():
         tables, features = FrameTables(case.inputs["coords"]), torch.from_numpy(points[indices])
-        scores = engine._network.label(tables, features).numpy()
+        scores = engine._labeller._network.label(tables, features).numpy()
     expected = case.outputs["out"]
     assert relative_error(scores[::step], expected) < case.tolerance
 

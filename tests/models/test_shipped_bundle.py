@@ -63,5 +63,5 @@ def test_networks_are_cut_out_of_the_supernet_without_pytorch(top: Path) -> None
     network = space.sample(np.random.default_rng(0))
     classes = len(description.classes)
     tensors = specialise(load_file(folder / WEIGHTS_FILE), network, space.largest, classes)
-    weights = {name: torch.from_numpy(np.ascontiguousarray(tensor)) for name, tensor in tensors.items()}
+    weights = {name: torch.from_numpy(tensor.astype(np.float32)) for name, tensor in tensors.items()}
     load_weights(SPVNAS(classes, network), weights, folder)

@@ -53,7 +53,9 @@ def group_of_torchrun() -> Iterator[Group]:
         yield Group()
         return
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    group = Group(dist.get_rank(), size)
     try:
-        yield Group(dist.get_rank(), size)
+        yield group
+        group.wait()  # a process that leaves while another still talks to it is torn down with an abort
     finally:
         dist.destroy_process_group()
