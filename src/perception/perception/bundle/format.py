@@ -15,6 +15,8 @@ from perception.configuration import ConfigurationError, Settings, load_settings
 DESCRIPTION_FILE = "bundle.yaml"
 WEIGHTS_FILE = "weights.safetensors"
 
+Checksum = Annotated[str, pydantic.Field(pattern="^[0-9a-f]{64}$")]
+FileName = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,100}$")]
 PositiveFloat = Annotated[float, pydantic.Field(gt=0)]
 
 
@@ -112,7 +114,11 @@ class BundleDescription(Settings):
     license: str
     #: Where the weights come from: the command, seed and data that made them.
     origin: str
-    weights_sha256: str = pydantic.Field(pattern="^[0-9a-f]{64}$")
+    weights_sha256: Checksum
+    #: Checksums of the bundle's other files, by name: the graph, its ONNX regions, the self-check.
+    files: dict[FileName, Checksum] = pydantic.Field(default_factory=dict)
+    #: Clouds with more voxels are clipped: points in voxels beyond these, in order of first occurrence, stay unlabelled.
+    capacity_voxels: int = pydantic.Field(default=300_000, ge=1, le=10_000_000)
 
     @pydantic.model_validator(mode="after")
     def _one_color_a_class(self) -> BundleDescription:
