@@ -3,8 +3,8 @@
  * Conventions
  * - Every function returns a pk_status; after anything but PK_OK, pk_last_error() tells the calling thread why, and
  *   the outputs are undefined. Nothing throws or aborts across this interface, and there is no mutable global state.
- * - Arrays are dense, row-major and owned by the caller; outputs never overlap inputs. Sizes are rows, channels or
- *   elements. Pointers may be null only where that is said, or where their size is 0.
+ * - Arrays are dense, row-major and owned by the caller; outputs never overlap inputs but where that is said. Sizes are
+ *   rows, channels or elements. Pointers may be null only where that is said, or where their size is 0.
  * - coords: int32 [n, 4] = batch, x, y, z, in voxels of their own level. batch lies in 0..4095 and x, y, z in
  *   -65504..65503; anything else is PK_OUT_OF_RANGE, never a wrap.
  * - table: int32 [n_out, kernel_volume]: the input row that weight k of an output row multiplies, -1 for none.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from math import prod
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -112,6 +113,41 @@ def empty(like: Array, shape: Sequence[int] | int, dtype: DTypeLike) -> Array:
     return type(like)(sizes, np.dtype(dtype), allocator=like.allocator)  # pycuda.gpuarray.GPUArray
 
 
+def output(
+    out: Any,
+    like: Array,
+    shape: tuple[int, ...],
+    dtype: DTypeLike,
+    apart_from: Sequence[Array | None] = (),
+    in_place_of: Array | None = None,
+) -> Array:
+    """Take the array that a caller wants results in, or make one of undefined contents.
+
+    Args:
+        out: of the wanted shape and type, contiguous and writable; its contents are overwritten. None: a new array.
+        like: an input; the result is of its kind and lies where it does.
+        shape: of the result.
+        dtype: of the result.
+        apart_from: inputs that are read after parts of the result are written: it must not share memory with them.
+        in_place_of: an input whose elements are read just before the same element is written, so that the result may
+            be that very array; it must not overlap it in another way.
+
+    Raises:
+        ValueError: an array that does not fit, is read-only, or overlaps an input.
+    """
+    if out is None:
+        return empty(like, shape, dtype)
+    array = as_array(out, dtype, shape, "out")
+    if not _writable(array):
+        raise ValueError("out must be writable, but it is read-only")
+    begin, end = _extent(array)
+    for other in (*apart_from, in_place_of):
+        other_begin, other_end = (0, 0) if other is None else _extent(other)
+        if begin < other_end and other_begin < end and (other is not in_place_of or begin != other_begin):
+            raise ValueError("out must not overlap an input of the call; give it memory of its own")
+    return array
+
+
 def address(array: Array | None) -> int | None:
     """Give the address of an array's first element, for a call that keeps the array alive meanwhile; None for none."""
     if array is None:
@@ -153,6 +189,18 @@ def _on_gpu(value: Any) -> bool:
     if hasattr(value, "detach"):
         return bool(value.device.type == "cuda")
     return hasattr(value, "__cuda_array_interface__")
+
+
+def _extent(array: Array) -> tuple[int, int]:
+    """Addresses of a dense array's first byte and of the byte behind its last."""
+    begin = address(array) or 0
+    return begin, begin + prod(array.shape) * _layout(array)[0].itemsize
+
+
+def _writable(array: Array) -> bool:
+    if isinstance(array, np.ndarray):
+        return array.flags.writeable
+    return not array.__cuda_array_interface__["data"][1]
 
 
 def _layout(array: Array) -> tuple[np.dtype[Any], bool]:

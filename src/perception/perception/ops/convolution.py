@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.ops import binding
-from perception.ops.arrays import CPU, address, as_array, as_features, common_place, empty, place_of
+from perception.ops.arrays import CPU, Array, address, as_array, as_features, common_place, empty, output, place_of
 from perception.ops.prepared import PreparedTable, Tuning
 
 Float32Array = NDArray[np.float32]
@@ -38,6 +38,7 @@ def sparse_convolution(
     transpose_weight: bool = False,
     tuning: Tuning | None = None,
     threads: int | None = None,
+    out: Any = None,
 ) -> FeatureArray:
     """Sum features[table[o, k]] @ weight[k] over k, then bias, residual and ReLU: [N_out, C_out].
 
@@ -52,12 +53,17 @@ def sparse_convolution(
         transpose_weight: multiply by each weight[k] transposed (the gradient of data).
         tuning: how a GPU computes the layer, by rule if None; needs a `PreparedTable`.
         threads: CPU threads, all by default; the result does not depend on it.
+        out: where the result goes, [N_out, C_out] of the type of the features; it may be `residual` itself. A new
+            array if None.
+
+    Raises:
+        ValueError: arrays that do not fit each other, or an `out` that overlaps another input than `residual`.
     """
     prepared = table if isinstance(table, PreparedTable) else None
     if tuning is not None and prepared is None:
         raise ValueError("a tuning needs a PreparedTable")
     table = prepared.table if prepared is not None else as_array(table, np.int32, (None, None), "table")
-    layer = _Layer(features, weight, bias, residual, relu, transpose_weight, len(table))
+    layer = _Layer(features, weight, bias, residual, relu, transpose_weight, table, out)
     layer.check_volume(table.shape[1])
     if prepared is None or place_of(table).device == CPU:
         binding.call("pk_sparse_convolution", ctypes.byref(layer.native), table, threads=threads, on=layer.output)
@@ -82,6 +88,7 @@ def inverse_convolution(
     *,
     transpose_weight: bool = False,
     threads: int | None = None,
+    out: Any = None,
 ) -> FeatureArray:
     """Go back to the fine level, size 2 and stride 2: features[parent[i]] @ weight[offset[i]], [N, C_out].
 
@@ -89,7 +96,7 @@ def inverse_convolution(
     """
     parent = as_array(parent, np.int32, (None,), "parent")
     offset = as_array(offset, np.uint8, (len(parent),), "offset")
-    layer = _Layer(features, weight, bias, residual, relu, transpose_weight, len(parent))
+    layer = _Layer(features, weight, bias, residual, relu, transpose_weight, parent, out)
     arguments = (ctypes.byref(layer.native), parent, offset)
     binding.call("pk_inverse_convolution", *arguments, threads=threads, on=layer.output)
     return layer.output
@@ -121,8 +128,17 @@ class _Layer:
     """The arguments of a layer, checked, with the arrays kept alive for the call."""
 
     def __init__(
-        self, features: Any, weight: Any, bias: Any, residual: Any, relu: bool, transposed: bool, rows: int
+        self,
+        features: Any,
+        weight: Any,
+        bias: Any,
+        residual: Any,
+        relu: bool,
+        transposed: bool,
+        rows_of: Array,
+        out: Any,
     ) -> None:
+        rows = len(rows_of)
         features, dtype, code = as_features(features, "features")
         inputs = features.shape[1]
         shape = (None, None, inputs) if transposed else (None, inputs, None)
@@ -130,7 +146,8 @@ class _Layer:
         self.volume, outputs = weight.shape[0], weight.shape[1 if transposed else 2]
         bias = None if bias is None else as_array(bias, np.float32, (outputs,), "bias")
         residual = None if residual is None else as_array(residual, dtype, (rows, outputs), "residual")
-        self.output: FeatureArray = empty(features, (rows, outputs), dtype)
+        read = (features, weight, bias, rows_of)
+        self.output: FeatureArray = output(out, features, (rows, outputs), dtype, read, residual)
         self._arrays = (features, weight, bias, residual, self.output)
         common_place("the layer", [array for array in self._arrays if array is not None])
         pointers = (address(array) for array in self._arrays)

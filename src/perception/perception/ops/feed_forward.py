@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from perception.ops import binding
-from perception.ops.arrays import Array, address, as_array, as_features, common_place, empty
+from perception.ops.arrays import Array, address, as_array, as_features, common_place, empty, output
 
 binding.declare(pk_linear_layer="p", pk_layer_norm="pppplifip")
 
@@ -52,6 +52,7 @@ def linear(
     residual_rows: Any = None,
     norm: LayerNorm | None = None,
     threads: int | None = None,
+    out: Any = None,
 ) -> Array:
     """Compute norm(activation(features @ weight^T + bias + residual)) in one pass: [N, C_out].
 
@@ -67,9 +68,12 @@ def linear(
             the pillar of every point, this is the pillars' half of a layer on [point, pillar] features.
         norm: layer normalisation of the result, or None.
         threads: CPU threads, all by default; the result does not depend on it.
+        out: where the result goes, [N, C_out] of the type of the features; it may be `residual` itself where
+            `residual_rows` is None. A new array if None.
 
     Raises:
-        ValueError: shapes or types that do not fit; on the CPU also residual rows that do not exist.
+        ValueError: shapes or types that do not fit, an `out` that overlaps another input; on the CPU also residual
+            rows that do not exist.
     """
     features, dtype, code = as_features(features, "features")
     rows, inputs = features.shape
@@ -80,14 +84,15 @@ def linear(
     bias = None if bias is None else as_array(bias, np.float32, (outputs,), "bias")
     residual, residual_rows = _residual(residual, residual_rows, dtype, rows, outputs)
     scale, shift, epsilon = _norm(norm, outputs)
-    output = empty(features, (rows, outputs), dtype)
-    arrays = (features, weight, bias, residual, residual_rows, scale, shift, output)
+    read = (features, weight, bias, residual_rows, scale, shift, None if residual_rows is None else residual)
+    result = output(out, features, (rows, outputs), dtype, read, residual if residual_rows is None else None)
+    arrays = (features, weight, bias, residual, residual_rows, scale, shift, result)
     common_place("the layer", [array for array in arrays if array is not None])
     count = 0 if residual is None else len(residual)
     shape = (rows, count, inputs, outputs, _ACTIVATIONS.index(activation), code, epsilon)
     native = _NativeLinear(*(address(array) for array in arrays), *shape)
-    binding.call("pk_linear_layer", ctypes.byref(native), threads=threads, on=output)
-    return output
+    binding.call("pk_linear_layer", ctypes.byref(native), threads=threads, on=result)
+    return result
 
 
 def layer_norm(features: Any, norm: LayerNorm, residual: Any = None, threads: int | None = None) -> Array:
@@ -103,10 +108,10 @@ def layer_norm(features: Any, norm: LayerNorm, residual: Any = None, threads: in
     rows, channels = features.shape
     residual = None if residual is None else as_array(residual, dtype, (rows, channels), "residual")
     scale, shift, epsilon = _norm(norm, channels)
-    output = empty(features, (rows, channels), dtype)
-    arguments = (features, residual, scale, shift, rows, channels, epsilon, code, output)
+    result = empty(features, (rows, channels), dtype)
+    arguments = (features, residual, scale, shift, rows, channels, epsilon, code, result)
     binding.call("pk_layer_norm", *arguments, threads=threads)
-    return output
+    return result
 
 
 def _residual(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from perception.ops import binding
-from perception.ops.arrays import as_array, as_features, empty
+from perception.ops.arrays import as_array, as_features, empty, output
 from perception.ops.convolution import FeatureArray, Float32Array
 from perception.ops.coordinates import CoordinateHash, Int32Array
 
@@ -44,7 +44,9 @@ def trilinear_table(
     return indices, weights
 
 
-def devoxelize(features: Any, indices: Any, weights: Any, threads: int | None = None) -> FeatureArray:
+def devoxelize(
+    features: Any, indices: Any, weights: Any, threads: int | None = None, *, out: Any = None
+) -> FeatureArray:
     """Interpolate voxel features at points.
 
     Args:
@@ -52,6 +54,7 @@ def devoxelize(features: Any, indices: Any, weights: Any, threads: int | None = 
         indices: int32 [P, 8] of `trilinear_table`.
         weights: float32 [P, 8] of `trilinear_table`.
         threads: CPU threads, all by default.
+        out: where the result goes, apart from the inputs; a new array if None.
 
     Returns:
         [P, C] of the type of the features; sums are float32 and rounded once.
@@ -59,10 +62,10 @@ def devoxelize(features: Any, indices: Any, weights: Any, threads: int | None = 
     features, dtype, code = as_features(features, "features")
     indices, weights = _trilinear(indices, weights)
     count, channels = features.shape
-    output = empty(features, (len(indices), channels), dtype)
+    result = output(out, features, (len(indices), channels), dtype, (features, indices, weights))
     table = (indices, weights, len(indices))
-    binding.call("pk_devoxelize", features, code, count, channels, *table, output, threads=threads)
-    return output
+    binding.call("pk_devoxelize", features, code, count, channels, *table, result, threads=threads)
+    return result
 
 
 def devoxelize_gradient(
@@ -79,7 +82,7 @@ def devoxelize_gradient(
 
 
 def scatter_mean(
-    features: Any, index: Any, voxel_count: int, threads: int | None = None
+    features: Any, index: Any, voxel_count: int, threads: int | None = None, *, out: Any = None
 ) -> tuple[FeatureArray, Int32Array]:
     """Average the features of the points of each voxel.
 
@@ -88,6 +91,7 @@ def scatter_mean(
         index: int32 [P], the voxel of each point; -1 leaves a point out.
         voxel_count: how many voxels there are.
         threads: CPU threads, all by default.
+        out: where the means go, apart from the inputs; a new array if None.
 
     Returns:
         [voxel_count, C] means of the type of the features (0 where a voxel has no point; sums are float32), and int32
@@ -95,7 +99,7 @@ def scatter_mean(
     """
     features, dtype, code = as_features(features, "features")
     index = as_array(index, np.int32, (len(features),), "index")
-    means = empty(features, (voxel_count, features.shape[1]), dtype)
+    means = output(out, features, (voxel_count, features.shape[1]), dtype, (features, index))
     counts = empty(features, voxel_count, np.int32)
     arguments = (features, code, *features.shape, index, voxel_count, means, counts)
     binding.call("pk_scatter_mean", *arguments, threads=threads)
