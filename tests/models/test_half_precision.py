@@ -15,7 +15,7 @@ from perception.data.simulation import simulate_drive
 from perception.models.build import build_network
 from perception.models.checkpoints import load_checkpoint
 from perception.models.network import SegmentationNetwork
-from perception.models.voxels import voxelize_frame
+from perception.runtime.voxels import voxelize_frame
 
 
 @pytest.fixture(scope="module")

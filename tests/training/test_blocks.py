@@ -11,8 +11,8 @@ import torch
 from rich.console import Console
 
 from perception.bundle.format import BlockSettings
-from perception.models.point_blocks import BLOCK_FEATURES, block_features
 from perception.runtime import load_engine
+from perception.runtime.blocks import BLOCK_FEATURES, block_features
 from perception.training.batches import BlockBatch, make_batch
 from perception.training.clouds import LabelledPoints
 from perception.training.command import start

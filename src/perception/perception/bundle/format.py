@@ -81,7 +81,7 @@ class PvcnnSettings(Settings):
     width: PositiveFloat
     #: Multiplies the official numbers of voxels along an edge, 32 and 16.
     voxel_resolution: PositiveFloat = 1.0
-    #: What a block tells the network about each point (`perception.models.point_blocks.block_features`).
+    #: What a block tells the network about each point (`perception.runtime.blocks.block_features`).
     input_channels: Literal[7] = 7
     blocks: BlockSettings
 
@@ -117,7 +117,7 @@ class BundleDescription(Settings):
     weights_sha256: Checksum
     #: Checksums of the bundle's other files, by name: the graph, its ONNX regions, the self-check.
     files: dict[FileName, Checksum] = pydantic.Field(default_factory=dict)
-    #: Clouds with more voxels are clipped: points in voxels beyond these, in order of first occurrence, stay unlabelled.
+    #: Clouds with more voxels are clipped: points in voxels beyond these, by first occurrence, stay unlabelled.
     capacity_voxels: int = pydantic.Field(default=300_000, ge=1, le=10_000_000)
 
     @pydantic.model_validator(mode="after")

@@ -34,13 +34,17 @@ class Bundle:
     tensors: Mapping[str, NDArray[Any]]
 
 
-def load_bundle(folder: Path) -> Bundle:
+def load_bundle(folder: Path, description: BundleDescription | None = None) -> Bundle:
     """Read a bundle and check that all of it fits together.
+
+    Args:
+        folder: the bundle.
+        description: its bundle.yaml, where that was read (and the weights checked) before.
 
     Raises:
         ConfigurationError: one sentence that says which file is missing, damaged or does not fit.
     """
-    description = load_description(folder)
+    description = description or load_description(folder)
     if GRAPH_FILE not in description.files:
         raise ConfigurationError(
             f"{folder}: holds weights but no graph; run: perception export {folder} --out {folder}"

@@ -83,6 +83,7 @@ class Definition:
         weights: the same of weights; `a|b` is one of two.
         multiplications: multiply-accumulates, given the arguments, what it gives, and counts; none by default.
         is_table: whether it depends on where voxels are only, not on features.
+        is_planned: whether it writes features into memory that is planned for it.
     """
 
     inputs: tuple[str, ...]
@@ -92,6 +93,7 @@ class Definition:
     optional_weights: tuple[str, ...] = ()
     multiplications: Callable[[Arguments, Mapping[str, int]], int] | None = None
     is_table: bool = False
+    is_planned: bool = False
 
 
 def pairs_of(table: str) -> str:
@@ -273,7 +275,7 @@ def _layer(
     cost: Callable[[Arguments, Mapping[str, int]], int],
 ) -> Definition:
     """A layer with what may follow it in one call."""
-    return Definition(inputs, infer_layer, ("residual",), (weight,), ("bias", "norm"), cost)
+    return Definition(inputs, infer_layer, ("residual",), (weight,), ("bias", "norm"), cost, is_planned=True)
 
 
 DEFINITIONS: dict[str, Definition] = {
@@ -287,11 +289,11 @@ DEFINITIONS: dict[str, Definition] = {
         ("features", "parent", "offset"), "kernel", _inverse_convolution, _of_inverse_convolution
     ),
     "linear": _layer(("features",), "kernel|weight", _linear, _of_linear),
-    "concatenate": Definition(("a", "b"), _concatenate),
-    "add": Definition(("a", "b"), _add),
-    "cast": Definition(("features",), _cast),
-    "devoxelize": Definition(("features", "rows", "weights"), _devoxelize),
-    "scatter_mean": Definition(("features", "rows", "coords"), _scatter_mean),
+    "concatenate": Definition(("a", "b"), _concatenate, is_planned=True),
+    "add": Definition(("a", "b"), _add, is_planned=True),
+    "cast": Definition(("features",), _cast, is_planned=True),
+    "devoxelize": Definition(("features", "rows", "weights"), _devoxelize, is_planned=True),
+    "scatter_mean": Definition(("features", "rows", "coords"), _scatter_mean, is_planned=True),
     "grid_coordinates": Definition(("points",), _grid_coordinates, is_table=True),
     "dense_voxelize": Definition(("features", "coordinates"), _dense_voxelize),
     "dense_devoxelize": Definition(("volume", "coordinates"), _dense_devoxelize),
@@ -311,14 +313,21 @@ def check_graph(graph: Graph, shapes: Shapes, source: object) -> CheckedGraph:
         ConfigurationError: one line that names the operation and what it expected.
     """
     specs: dict[str, Spec] = dict(graph.inputs)
-    for operation in graph.operations:
+    # Tables first: all sizes are known after them.
+    operations = sorted(graph.operations, key=lambda operation: not _is_table(operation))
+    for operation in operations:
         try:
             made = infer(operation, specs, shapes)
         except (MisfitError, ValueError) as error:
             reason = str(error) if isinstance(error, MisfitError) else "a size of its result is out of range"
             raise ConfigurationError(f"{source}: '{operation.name}' ({operation.op}): {reason}") from None
         specs |= {operation.outputs[role]: spec for role, spec in made.items()}
-    return CheckedGraph(graph, specs)
+    return CheckedGraph(graph.model_copy(update={"operations": tuple(operations)}), specs)
+
+
+def _is_table(operation: Operation) -> bool:
+    definition = DEFINITIONS.get(operation.op)
+    return definition is not None and definition.is_table
 
 
 def infer(operation: Operation, specs: Mapping[str, Spec], shapes: Shapes) -> dict[str, Spec]:
@@ -332,7 +341,18 @@ def infer(operation: Operation, specs: Mapping[str, Spec], shapes: Shapes) -> di
         raise MisfitError(f"there is no such operation (known: {', '.join(sorted(DEFINITIONS))})")
     _check_roles("input", operation.inputs, definition.inputs, definition.optional)
     _check_roles("weight", operation.weights, definition.weights, definition.optional_weights)
+    if any(value not in specs for value in operation.inputs.values()):
+        raise MisfitError("it is computed before all features, but needs some")
     made = definition.infer(arguments_of(operation, specs, shapes))
+    known = {size for spec in specs.values() for size in spec.shape}
+    named = {size for spec in made.values() for size in spec.shape if isinstance(size, str)}
+    if operation.op == "downsample":
+        rows = str(operation.attributes["rows"])
+        if rows in known:
+            raise MisfitError(f"its attribute 'rows' is '{rows}', which another operation uses")
+        named.remove(rows)
+    if not named <= known:
+        raise MisfitError(f"the size '{min(named - known)}' is known nowhere before it")
     if set(operation.outputs) != set(made):
         raise MisfitError(f"its outputs are {sorted(operation.outputs)}, expected {sorted(made)}")
     return made

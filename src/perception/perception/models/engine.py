@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,6 +56,9 @@ class TorchSegmentationEngine:
         """Label a made-up cloud once."""
         points = np.random.default_rng(0).uniform(-20, 20, (WARM_UP_POINTS, 4)).astype(np.float32)
         self.forward(Frame(PointCloud(points)))
+
+    def update(self, calibration: Any) -> None:
+        """Take new calibration of the sensors; networks of one LiDAR have none."""
 
     def forward(self, frame: Frame) -> LabelledCloud:
         """Label a frame; see `perception.runtime.Engine.forward`."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from perception.bundle.format import BundleDescription, load_description
 from perception.configuration import ConfigurationError
 from perception.paths import find_bundle
+from perception.runtime.native import NATIVE, NativeSegmentationEngine
 from perception.types import Frame, LabelledCloud
 
 ENTRY_POINT_GROUP = "perception.engines"
@@ -22,6 +24,9 @@ class Engine(Protocol):
     def warm_up(self) -> None:
         """Run once on made-up data, so that the first real frame is not the slow one."""
 
+    def update(self, calibration: Any) -> None:
+        """Take new calibration of the sensors, from the next frame on."""
+
     def forward(self, frame: Frame) -> LabelledCloud:
         """Label a frame. An empty cloud gives an empty result; the input is never written to.
 
@@ -33,22 +38,32 @@ class Engine(Protocol):
         """Free what the engine holds; it cannot be used afterwards."""
 
 
-def load_engine(bundle: str | Path, device: str = "cpu") -> Engine:
-    """Load the bundle with the executor that its bundle.yaml names.
+def load_engine(bundle: str | Path, device: str = "cpu", threads: int | None = None) -> Engine:
+    """Load a bundle with the executor that its bundle.yaml names.
 
-    Executors register under the entry point group ``perception.engines``, so that this module imports none of them
-    (the import rule: the runtime knows no training framework).
+    "native" is the one of this package; others register under the entry point group ``perception.engines``, so that
+    this module imports none of them (the import rule: the runtime knows no training framework).
+
+    Args:
+        bundle: its folder, or its name among the shipped ones.
+        device: where it runs.
+        threads: CPU threads; by default OMP_NUM_THREADS, else all.
 
     Raises:
         ConfigurationError: no such bundle, a damaged one, or an executor that is not installed.
     """
     folder = find_bundle(bundle)
     description = load_description(folder)
-    found = [point for point in entry_points(group=ENTRY_POINT_GROUP) if point.name == description.engine]
-    if not found:
-        known = ", ".join(sorted({point.name for point in entry_points(group=ENTRY_POINT_GROUP)})) or "none"
-        raise ConfigurationError(
-            f"{folder / 'bundle.yaml'}: engine '{description.engine}' is not installed (installed: {known})"
-        )
-    engine: Engine = found[0].load()(folder, description, device)
+    engine: Engine = _engine_class(description.engine, folder)(folder, description, device, threads)
     return engine
+
+
+def _engine_class(name: str, folder: Path) -> Callable[..., Engine]:
+    if name == NATIVE:
+        return NativeSegmentationEngine
+    installed = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+    if name not in installed:
+        known = ", ".join(sorted({NATIVE, *installed}))
+        raise ConfigurationError(f"{folder / 'bundle.yaml'}: engine '{name}' is not installed (installed: {known})")
+    found: Callable[..., Engine] = installed[name].load()
+    return found

@@ -15,8 +15,8 @@ from torch import Tensor
 from perception.bundle.format import PvcnnSettings
 from perception.configuration import ConfigurationError
 from perception.models.spvcnn import SPVCNN
-from perception.models.voxels import voxelize_frame
 from perception.nn.tables import FrameTables
+from perception.runtime.voxels import voxelize_frame
 from perception.training.augmentation import augment
 from perception.training.clouds import LabelledPoints
 from perception.training.object_bank import ObjectBank, object_bank

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from perception.bundle.format import BlockSettings
 from perception.classes import IGNORED
-from perception.models.point_blocks import block_features
+from perception.runtime.blocks import block_features
 from perception.training.settings import BlockSampling
 
 #: How far the middle of a block lies from the point that it was laid around, in sizes of the block.

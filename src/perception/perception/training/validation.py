@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from perception.evaluation.metrics import ConfusionMatrix
-from perception.models.labellers import PointLabeller
+from perception.runtime.labellers import PointLabeller
 from perception.runtime.timing import StageTimer
 from perception.training.clouds import LabelledPoints
 

@@ -27,18 +27,21 @@ class FrameVoxels:
     inverse: NDArray[np.int32]
 
 
-def voxelize_frame(points: NDArray[np.float32], voxel_size_m: float, batch: int = 0) -> FrameVoxels:
+def voxelize_frame(
+    points: NDArray[np.float32], voxel_size_m: float, batch: int = 0, threads: int | None = None
+) -> FrameVoxels:
     """Sort points into voxels; the first point of each gives its features.
 
     Args:
         points: float32 [N, 4], may be a read-only strided view.
         voxel_size_m: edge of a voxel.
         batch: the cloud's number where several are put together.
+        threads: CPU threads, all by default.
 
     Raises:
         ValueError: a value is NaN or infinite, or a point is too far away for the grid.
     """
-    voxels = ops.voxelize(points, voxel_size_m, batch=batch)
+    voxels = ops.voxelize(points, voxel_size_m, batch=batch, threads=threads)
     if not np.isfinite(points[:, 3:]).all():  # the coordinates were checked on the way
         raise ValueError("points hold NaN or infinite intensities; remove them first")
     return FrameVoxels(voxels.coords, points[voxels.first], voxels.first, voxels.inverse)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from perception.bundle.format import BlockSettings
-from perception.models.point_blocks import BLOCK_FEATURES, block_features, cut_into_blocks
+from perception.runtime.blocks import BLOCK_FEATURES, block_features, cut_into_blocks
 
 SETTINGS = BlockSettings(size_m=10, margin_m=1, height_m=(-3, 5), points=400)
 

@@ -1,0 +1,69 @@
+"""Where a network's arrays lie: the CPU here; `perception.runtime.device` has the GPU."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from perception.ops.arrays import Array
+
+
+class Arena(Protocol):
+    """One piece of memory that holds many values at planned offsets."""
+
+    def view(self, offset: int, shape: Sequence[int], dtype: DTypeLike) -> Array:
+        """An array of undefined contents on a part of it, beginning `offset` bytes from its start."""
+
+
+class Place(Protocol):
+    """Memory and copies of one device."""
+
+    def upload(self, array: NDArray[Any]) -> Array:
+        """Bring a dense CPU array there; the same array where that is the CPU."""
+
+    def download(self, array: Array) -> NDArray[Any]:
+        """Bring an array from there; the same array where that is the CPU."""
+
+    def arena(self, size: int) -> Arena:
+        """Allocate a piece of memory of so many bytes."""
+
+
+class HostArena:
+    """CPU memory."""
+
+    def __init__(self, size: int) -> None:
+        self._memory = np.empty(size, np.uint8)
+        # As in perception.ops: with this set, tests notice a cell that a kernel never writes.
+        self._poison = os.environ.get("PERCEPTION_KERNELS_POISON") == "1"
+
+    def view(self, offset: int, shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
+        """See `Arena.view`."""
+        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        part = self._memory[offset : offset + size]
+        if self._poison:
+            part.fill(0xFF)
+        return part.view(dtype).reshape(shape)
+
+
+class HostPlace:
+    """The CPU: nothing is copied."""
+
+    def upload(self, array: NDArray[Any]) -> NDArray[Any]:
+        """See `Place.upload`."""
+        return array
+
+    def download(self, array: Array) -> NDArray[Any]:
+        """See `Place.download`."""
+        result: NDArray[Any] = array
+        return result
+
+    def arena(self, size: int) -> HostArena:
+        """See `Place.arena`."""
+        return HostArena(size)
+
+
+HOST = HostPlace()

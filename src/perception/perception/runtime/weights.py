@@ -1,0 +1,61 @@
+"""Weights as the kernels take them: batch norm folded in, in the type that a layer computes in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.bundle.graph import Operation
+
+NORM_EPSILON = 1e-5
+
+
+class LayerWeights(NamedTuple):
+    """The weights of one convolution or linear layer.
+
+    Attributes:
+        weight: of the layer's type; [K, C_in, C_out] of a convolution, [C_out, C_in] of a linear layer.
+        bias: float32 [C_out], or None.
+    """
+
+    weight: NDArray[Any]
+    bias: NDArray[np.float32] | None
+
+
+def layer_weights(operation: Operation, tensors: Mapping[str, NDArray[Any]], channels: int) -> LayerWeights:
+    """Fold what follows a layer into its weights: scale * (x @ w + b) + shift = x @ (scale * w) + (scale * b + shift).
+
+    Args:
+        operation: a convolution or linear layer that fits its tensors.
+        tensors: the weights of its bundle.
+        channels: that go in; a linear layer with more columns uses its first ones.
+    """
+    names = operation.weights
+    bias = tensors[names["bias"]].astype(np.float32) if "bias" in names else None
+    if "weight" in names:
+        weight, out_axis = tensors[names["weight"]][:, :channels].astype(np.float32), 0
+    else:
+        weight = tensors[names["kernel"]].astype(np.float32)
+        out_axis = weight.ndim - 1
+        if operation.op == "linear":
+            weight, out_axis = weight.T, 0
+    if "norm" in names:
+        epsilon = float(operation.attributes.get("norm_epsilon", NORM_EPSILON))  # type: ignore[arg-type]
+        scale, shift = scale_and_shift(names["norm"], tensors, epsilon)
+        weight = weight * scale.reshape([-1 if axis == out_axis else 1 for axis in range(weight.ndim)])
+        bias = shift if bias is None else scale * bias + shift
+    return LayerWeights(np.ascontiguousarray(weight, operation.dtype), bias)
+
+
+def scale_and_shift(
+    norm: str, tensors: Mapping[str, NDArray[Any]], epsilon: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What a batch norm does in evaluation: ``scale * x + shift`` for each channel, both float32 [C]."""
+    weight, bias, mean, variance = (
+        tensors[f"{norm}.{vector}"].astype(np.float64) for vector in ("weight", "bias", "running_mean", "running_var")
+    )
+    scale = weight / np.sqrt(variance + epsilon)
+    return scale.astype(np.float32), (bias - mean * scale).astype(np.float32)
