@@ -10,7 +10,8 @@ import numpy as np
 
 from perception.configuration import ConfigurationError
 from perception.ops.arrays import Array
-from perception.runtime.dense.region import TensorSpec, check_arrays, read_network
+from perception.runtime.dense.onnx_file import read_network
+from perception.runtime.dense.region import TensorSpec, check_arrays
 
 #: ONNX Runtime's names of the types that regions exchange with the executor.
 DTYPES = {

@@ -77,20 +77,6 @@ def load_region(path: Path, device: str = "cpu", threads: int | None = None) -> 
     raise ConfigurationError(f"device '{device}': dense regions run on 'cpu'")
 
 
-def read_network(path: Path) -> bytes:
-    """Read an ONNX file.
-
-    Raises:
-        ConfigurationError: it cannot be read.
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigurationError(
-            f"{path}: cannot be read ({error.strerror or error}); export the bundle again"
-        ) from None
-
-
 def default_threads() -> int:
     """Tell how many threads the process may use: OMP_NUM_THREADS, or every core that it may run on."""
     wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
