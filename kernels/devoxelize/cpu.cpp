@@ -1,9 +1,9 @@
-#include <algorithm>
 #include <vector>
 
 #include "common/dtype.hpp"
 #include "common/gpu.hpp"
 #include "common/grouping.hpp"
+#include "common/indices.hpp"
 #include "common/row_loops.hpp"
 #include "devoxelize/cuda.hpp"
 #include "devoxelize/trilinear.hpp"
@@ -12,17 +12,6 @@ namespace pk {
 namespace {
 
 constexpr int64_t kSmallestShare = 2048;
-
-void require_indices(const int32_t* indices, int64_t count, int64_t n_voxels, int threads) {
-  int32_t lowest = -1;
-  int32_t highest = -1;
-#pragma omp parallel for num_threads(threads) schedule(static) reduction(min : lowest) reduction(max : highest)
-  for (int64_t i = 0; i < count; ++i) {
-    lowest = std::min(lowest, indices[i]);
-    highest = std::max(highest, indices[i]);
-  }
-  require(lowest >= -1 && highest < n_voxels, "an index names a voxel that does not exist");
-}
 
 template <typename Stored>
 void interpolate(const Stored* features, int64_t channels, const int32_t* indices, const float* weights, int64_t n,
@@ -78,7 +67,7 @@ pk_status pk_devoxelize(const pk_execution* where, const void* features, int32_t
       if (const pk::Gpu gpu = pk::gpu_of(where))
         return PK_CUDA(pk::cuda::devoxelize(gpu, from, n_voxels, channels, indices, weights, n, to));
       const int threads = pk::useful_threads(pk::cpu_threads(where), n, pk::kSmallestShare);
-      pk::require_indices(indices, pk::kCorners * n, n_voxels, threads);
+      pk::require_indices(indices, pk::kCorners * n, n_voxels, threads, "an index names a voxel that does not exist");
       pk::interpolate(from, channels, indices, weights, n, to, threads);
     });
   });

@@ -50,6 +50,10 @@ for size, width in ((5, 15), (69, 96), (144, 48)):
     results[f"attended {size}"] = ops.group_attention(q, k, v, 3, size)
     norm = ops.LayerNorm(np.ones(2 * size, np.float32), np.zeros(2 * size, np.float32))
     results[f"dense {size}"] = ops.linear(q, k, None, "gelu", norm=norm)
+results["added"] = ops.add_rows(others, others[::-1].copy(), relu=True)
+for classes in (3, 19, 33):
+    scores = draw.standard_normal((90, classes), np.float32).astype(np.float16)
+    results[f"class of {classes}"], results[f"probability of {classes}"] = ops.best_class(scores)
 np.savez(sys.argv[2], **results)
 """
 

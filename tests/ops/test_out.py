@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from perception import ops
+from perception.ops.arrays import dtype_of
 
 ROWS, CHANNELS = 300, 16
 
@@ -36,6 +37,15 @@ def linear(features, weight, residual, **options):
     return ops.linear(features, weight, residual=residual, **options)
 
 
+def joined(*arrays, **options):
+    return ops.concatenate_columns(arrays, **options)
+
+
+def cast_back(values, **options):
+    """Cast to the same type, so that `out` is of the type of the case as for the others."""
+    return ops.cast(values, dtype_of(values, "values"), **options)
+
+
 def means(*arguments, **options):
     return ops.scatter_mean(*arguments, **options)[0]
 
@@ -55,6 +65,18 @@ OPERATIONS = {
         lambda dtype: (drawn(ROWS, CHANNELS, dtype=dtype), drawn(ROWS, dtype=np.int32, low=-1, high=ROWS), ROWS),
         None,
     ),
+    "add_rows": (ops.add_rows, lambda dtype: (drawn(ROWS, 9, dtype=dtype), drawn(ROWS, 9, dtype=dtype)), 1),
+    "concatenate_columns": (
+        joined,
+        lambda dtype: (drawn(ROWS, 9, dtype=dtype), drawn(ROWS, 7, dtype=dtype)),
+        None,
+    ),
+    "take_rows": (
+        ops.take_rows,
+        lambda dtype: (drawn(90, 9, dtype=dtype), drawn(ROWS, dtype=np.int32, low=-1, high=90)),
+        None,
+    ),
+    "cast": (cast_back, lambda dtype: (drawn(ROWS, 9, dtype=dtype),), None),
 }
 DTYPES = [np.float32, np.float16]
 
@@ -68,11 +90,12 @@ def place(device, arguments):
     return [device.array(value) if isinstance(value, np.ndarray) else value for value in arguments]
 
 
-def overlapping(array):
-    """An array of the same shape that begins one element later, in the memory of the array and one element more."""
-    memory = np.zeros(array.size + 1, array.dtype)
-    memory[:-1] = array.reshape(-1)
-    return memory[:-1].reshape(array.shape), memory[1:].reshape(array.shape)
+def overlapping(array, shape):
+    """The array again, and one of the shape that begins one element later in the same memory."""
+    size = np.prod(shape)
+    memory = np.zeros(1 + max(array.size, size), array.dtype)
+    memory[: array.size] = array.reshape(-1)
+    return memory[: array.size].reshape(array.shape), memory[1 : 1 + size].reshape(shape)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -120,16 +143,10 @@ def test_memory_of_an_input_is_refused(operation):
     call, make, residual = operation
     arguments = make(np.float32)
     shape = call(*arguments).shape
-    features = arguments[0]
-    big = np.zeros((max(len(features), shape[0]), max(features.shape[1], shape[1])), np.float32)
-    shared = big.reshape(-1)[: features.size].reshape(features.shape)
-    shared[:] = features
-    with pytest.raises(ValueError, match="out must not overlap an input"):
-        call(shared, *arguments[1:], out=big.reshape(-1)[: shape[0] * shape[1]].reshape(shape))
-    if residual is not None:
-        added, later = overlapping(arguments[residual])
+    for which in {0, residual} - {None}:
+        shared, out = overlapping(arguments[which], shape)
         with pytest.raises(ValueError, match="out must not overlap an input"):
-            call(*arguments[:residual], added, out=later)
+            call(*arguments[:which], shared, *arguments[which + 1 :], out=out)
 
 
 def test_rows_that_are_chosen_for_adding_may_not_be_overwritten():

@@ -58,6 +58,7 @@ TORCH_FILES = {
     "ops/reference_bev.py",
     "ops/reference_boxes.py",
     "ops/reference_maps.py",
+    "ops/reference_rows.py",
     "ops/reference_voxels.py",
     "ops/reference_pillars.py",
 }

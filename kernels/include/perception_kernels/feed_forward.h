@@ -14,10 +14,9 @@ typedef enum pk_activation { PK_NO_ACTIVATION = 0, PK_RELU = 1, PK_GELU = 2 } pk
 /* output = norm(activation(input @ weight^T + bias + residual[residual_rows])), added up in float32, rounded once.
  * input [rows, c_in], weight [c_out, c_in], residual [residual_count, c_out] and output [rows, c_out] are stored as
  * dtype; bias, norm_weight and norm_bias [c_out] are float32. norm is layer normalisation over the channels of a row
- * (biased variance). Row i adds residual row residual_rows[i], -1 for none; without residual_rows, row i adds row i, and
- * output may be residual itself.
- * c_in and c_out: 1 to 65536. Extra memory: the weights once more on the CPU; on a GPU [rows, c_out] float32 with norm
- * in half precision, else nothing. */
+ * (biased variance). Row i adds residual row residual_rows[i], -1 for none; without residual_rows, row i adds row i,
+ * and output may be residual itself. c_in and c_out: 1 to 65536. Extra memory: the weights once more on the CPU; on a
+ * GPU [rows, c_out] float32 with norm in half precision, else nothing. */
 typedef struct pk_linear {
   const void* input;
   const void* weight;

@@ -11,8 +11,8 @@ extern "C" {
 /* One layer. features [n_in, c_in], weight [kernel_volume, c_in, c_out], output [n_out, c_out] and residual
  * [n_out, c_out] are stored as `dtype`, a pk_dtype; bias [c_out] is always float32. bias and residual may be null.
  * output = relu(sum_k features[input(k)] @ weight[k] + bias + residual), added up in float32 and rounded once, where
- * relu applies if `relu` is not 0; output may be residual itself. With transpose_weight not 0, weight is [kernel_volume, c_out, c_in] and its
- * transpose is used (gradients of data). */
+ * relu applies if `relu` is not 0; output may be residual itself. With transpose_weight not 0, weight is
+ * [kernel_volume, c_out, c_in] and its transpose is used (gradients of data). */
 typedef struct pk_convolution {
   const void* features;
   const void* weight;

@@ -55,6 +55,15 @@ from perception.ops.points import (
     trilinear_table,
 )
 from perception.ops.prepared import Dataflow, Pairs, PreparedTable, Tuning
+from perception.ops.rows import (
+    Labels,
+    add_rows,
+    best_class,
+    cast,
+    concatenate_columns,
+    spread_labels,
+    take_rows,
+)
 from perception.ops.voxels import HardVoxels, VoxelGrid, grid_cells, quantize, voxelize, voxelize_hard
 from perception.ops.windows import (
     TokenGroups,
@@ -76,6 +85,7 @@ __all__ = [
     "Dataflow",
     "Downsampling",
     "HardVoxels",
+    "Labels",
     "LayerNorm",
     "Pairs",
     "Peaks",
@@ -89,12 +99,16 @@ __all__ = [
     "Voxels",
     "WindowWalk",
     "add_position",
+    "add_rows",
+    "best_class",
     "bev_plan",
     "bev_pool",
     "bev_pool_gradient",
     "box_iou",
     "box_iou_aligned",
+    "cast",
     "circle_nms",
+    "concatenate_columns",
     "decode_boxes",
     "decode_boxes_within",
     "default_threads",
@@ -131,8 +145,10 @@ __all__ = [
     "segment_reduce",
     "sine_table",
     "sparse_convolution",
+    "spread_labels",
     "strided_table",
     "submanifold_table",
+    "take_rows",
     "transpose_table",
     "trilinear_table",
     "unique",

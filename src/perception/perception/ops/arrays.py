@@ -119,7 +119,7 @@ def output(
     shape: tuple[int, ...],
     dtype: DTypeLike,
     apart_from: Sequence[Array | None] = (),
-    in_place_of: Array | None = None,
+    in_place_of: Sequence[Array | None] = (),
 ) -> Array:
     """Take the array that a caller wants results in, or make one of undefined contents.
 
@@ -129,8 +129,8 @@ def output(
         shape: of the result.
         dtype: of the result.
         apart_from: inputs that are read after parts of the result are written: it must not share memory with them.
-        in_place_of: an input whose elements are read just before the same element is written, so that the result may
-            be that very array; it must not overlap it in another way.
+        in_place_of: inputs whose elements are read just before the same element is written, so that the result may be
+            that very array; it must not overlap one in another way.
 
     Raises:
         ValueError: an array that does not fit, is read-only, or overlaps an input.
@@ -140,11 +140,11 @@ def output(
     array = as_array(out, dtype, shape, "out")
     if not _writable(array):
         raise ValueError("out must be writable, but it is read-only")
-    begin, end = _extent(array)
-    for other in (*apart_from, in_place_of):
-        other_begin, other_end = (0, 0) if other is None else _extent(other)
-        if begin < other_end and other_begin < end and (other is not in_place_of or begin != other_begin):
-            raise ValueError("out must not overlap an input of the call; give it memory of its own")
+    extent = _extent(array)
+    if any(_overlap(extent, _extent(other)) for other in apart_from if other is not None) or any(
+        _overlap(extent, _extent(other)) and extent != _extent(other) for other in in_place_of if other is not None
+    ):
+        raise ValueError("out must not overlap an input of the call; give it memory of its own")
     return array
 
 
@@ -195,6 +195,10 @@ def _extent(array: Array) -> tuple[int, int]:
     """Addresses of a dense array's first byte and of the byte behind its last."""
     begin = address(array) or 0
     return begin, begin + prod(array.shape) * _layout(array)[0].itemsize
+
+
+def _overlap(a: tuple[int, int], b: tuple[int, int]) -> bool:
+    return a[0] < b[1] and b[0] < a[1] and a[0] < a[1] and b[0] < b[1]
 
 
 def _writable(array: Array) -> bool:

@@ -147,7 +147,7 @@ class _Layer:
         bias = None if bias is None else as_array(bias, np.float32, (outputs,), "bias")
         residual = None if residual is None else as_array(residual, dtype, (rows, outputs), "residual")
         read = (features, weight, bias, rows_of)
-        self.output: FeatureArray = output(out, features, (rows, outputs), dtype, read, residual)
+        self.output: FeatureArray = output(out, features, (rows, outputs), dtype, read, (residual,))
         self._arrays = (features, weight, bias, residual, self.output)
         common_place("the layer", [array for array in self._arrays if array is not None])
         pointers = (address(array) for array in self._arrays)
