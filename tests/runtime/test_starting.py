@@ -1,0 +1,58 @@
+"""Starting a network: loaded, warmed up, checked, or closed again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fake_engine import FakeEngine
+from test_self_check import write_check
+
+from perception.configuration import ConfigurationError
+from perception.runtime import starting
+from perception.runtime.starting import start_engine
+
+
+@pytest.fixture
+def bundle(tmp_path) -> Path:
+    (tmp_path / "bundle.yaml").write_text("")
+    return write_check(tmp_path)
+
+
+def serve(monkeypatch, engine: FakeEngine) -> list[tuple]:
+    """Let every bundle give this engine; returns the arguments it was loaded with."""
+    asked: list[tuple] = []
+
+    def load(*arguments):
+        asked.append(arguments)
+        return engine
+
+    monkeypatch.setattr(starting, "load_engine", load)
+    return asked
+
+
+def test_it_is_warmed_up_and_then_checked(monkeypatch, bundle):
+    engine = FakeEngine()
+    asked = serve(monkeypatch, engine)
+    assert start_engine(bundle, "cpu", threads=2) is engine
+    assert engine.calls == ["warm_up", "forward"]
+    assert asked == [(bundle.resolve(), "cpu", 2)]
+
+
+def test_one_that_fails_its_check_is_closed(monkeypatch, bundle):
+    engine = FakeEngine(wrong=100)
+    serve(monkeypatch, engine)
+    with pytest.raises(ConfigurationError, match="self-check"):
+        start_engine(bundle)
+    assert engine.is_closed
+
+
+def test_one_that_does_not_run_is_closed(monkeypatch, bundle):
+    def fail():
+        raise RuntimeError("no such kernel")
+
+    engine = FakeEngine(on_warm_up=fail)
+    serve(monkeypatch, engine)
+    with pytest.raises(RuntimeError, match="no such kernel"):
+        start_engine(bundle)
+    assert engine.calls == ["warm_up", "close"]
