@@ -1,4 +1,4 @@
-"""Load and warm up networks, so that what their engines build is cached before the first start."""
+"""Load, warm up and check networks, so that what their engines build is cached before the first start."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import sys
 import time
 
 from perception.configuration import ConfigurationError
-from perception.runtime.engine import load_engine
+from perception.runtime import start_engine
 
 
 def main() -> int:
-    """Warm up every bundle on the command line."""
+    """Build what the bundles on the command line need; 2 with one sentence when one does not work here."""
     parser = argparse.ArgumentParser(prog="build", description=__doc__)
     parser.add_argument("bundles", nargs="+")
     parser.add_argument("--device", default="cpu")
@@ -19,11 +19,11 @@ def main() -> int:
     for bundle in arguments.bundles:
         started_s = time.monotonic()
         try:
-            engine = load_engine(bundle, arguments.device)
-        except ConfigurationError as error:
-            print(f"build: {error}", file=sys.stderr)
+            engine = start_engine(bundle, arguments.device)
+        except Exception as error:
+            problem = f"{bundle}: does not run on {arguments.device}: {type(error).__name__}: {error}"
+            print(f"build: {error if isinstance(error, ConfigurationError) else problem}", file=sys.stderr)
             return 2
-        engine.warm_up()
         engine.close()
         print(f"{engine.description.name} is ready on {arguments.device} ({time.monotonic() - started_s:.1f} s)")
     return 0
