@@ -75,6 +75,13 @@ def make_cloud(
     return cloud
 
 
+def stamped(points: np.ndarray, seconds: int, nanoseconds: int = 123_456_789) -> PointCloud2:
+    """A cloud with this stamp."""
+    cloud = make_cloud(points)
+    cloud.header.stamp.sec, cloud.header.stamp.nanosec = seconds, nanoseconds
+    return cloud
+
+
 def columns_of(cloud: PointCloud2) -> np.ndarray:
     """A published cloud as a structured array, written without the code under test."""
     kinds = {number: kind for kind, number in DATATYPES.items()}

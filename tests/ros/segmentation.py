@@ -11,7 +11,7 @@ from support import Collector, Graph
 
 NODE = "/segmentation"
 INPUT = f"{NODE}/input/pointcloud"
-STATE, FRAMES, PROCESSING = (f"{NODE}: {part}" for part in ("state", "frames", "processing"))
+STATE, NETWORK, FRAMES, PROCESSING = (f"{NODE}: {part}" for part in ("state", "network", "frames", "processing"))
 STUB = str(Path(__file__).parent / "stub_node.py")
 
 

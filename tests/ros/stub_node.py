@@ -1,8 +1,9 @@
 """The real segmentation node with a stand-in for the network, so that tests need neither torch nor a bundle.
 
-The name of the bundle says how it behaves: "stub" labels at once, "other" is a second network, "missing" cannot be
-found, "broken" raises something unforeseen while loading, "failing" loads and raises on every frame, and "gate:FILE"
-waits in every frame until FILE exists.
+The name of the bundle says how it behaves: "stub" labels at once, "other" is a second network with other classes,
+"missing" cannot be found, "broken" raises something unforeseen while it is tried out, "lying" fails its self-check,
+"failing" loads and raises on every frame, "gate:FILE" waits in every frame until FILE exists, and "slow:FILE" waits
+for it while loading.
 """
 
 from __future__ import annotations
@@ -11,17 +12,18 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from perception.bundle.format import BundleDescription, SpvcnnSettings
+sys.path.insert(0, str(Path(__file__).parents[1] / "runtime"))
+
+from fake_engine import PROBABILITY as PROBABILITY
+from fake_engine import FakeEngine
+
 from perception.configuration import ConfigurationError
 from perception.nodes.executables import run_nodes
 from perception.nodes.segmentation import SegmentationNode
-from perception.types import Frame, LabelledCloud
-
-CLASSES = ("low", "high")
-PROBABILITY = 0.75
 
 
 def expected_class_ids(points: np.ndarray) -> np.ndarray:
@@ -29,50 +31,32 @@ def expected_class_ids(points: np.ndarray) -> np.ndarray:
     return (points[:, 2] > 0).astype(np.uint8)
 
 
-class StubEngine:
-    """Labels by height."""
-
-    def __init__(self, bundle: str) -> None:
-        self.bundle = bundle
-        self.description = BundleDescription(
-            format=1,
-            name=bundle.partition(":")[0],
-            task="segmentation",
-            engine="stub",
-            network=SpvcnnSettings(width=0.5),
-            classes=CLASSES,
-            colors=((255, 0, 0), (0, 0, 255)),
-            voxel_size_m=0.1,
-            license="none",
-            origin="tests",
-            weights_sha256="0" * 64,
-        )
-
-    def warm_up(self) -> None:
-        if self.bundle == "broken":
-            raise RuntimeError("no such kernel")
-
-    def forward(self, frame: Frame) -> LabelledCloud:
-        if self.bundle == "failing":
-            raise RuntimeError("out of memory")
-        kind, _, gate = self.bundle.partition(":")
-        while kind == "gate" and not Path(gate).exists():
-            time.sleep(0.005)
-        points = frame.cloud.points
-        if not np.isfinite(points).all():
-            raise ValueError("non-finite points")
-        return LabelledCloud(expected_class_ids(points), np.full(len(points), PROBABILITY, np.float32), {"look": 0.1})
-
-    def close(self) -> None:
-        pass
+def wait_for(file: str) -> None:
+    """Wait until a test makes a file."""
+    while not Path(file).exists():
+        time.sleep(0.005)
 
 
-def load_stub(bundle: str, device: str) -> StubEngine:
-    """Stands in for perception.runtime.load_engine."""
-    if bundle == "missing":
+def fail(text: str) -> None:
+    """Raise what a network may raise."""
+    raise RuntimeError(text)
+
+
+def start(bundle: str, **settings: Any) -> FakeEngine:
+    """Stands in for perception.runtime.start_engine."""
+    kind, _, file = bundle.partition(":")
+    if kind == "missing":
         raise ConfigurationError("no bundle 'missing': give a folder with a bundle.yaml, or one of: stub")
-    return StubEngine(bundle)
+    if kind == "lying":
+        raise ConfigurationError("lying: fails its self-check on this device")
+    if kind == "broken":
+        fail("no such kernel")
+    if kind == "slow":
+        wait_for(file)
+    on_forward = {"gate": partial(wait_for, file), "failing": partial(fail, "out of memory")}
+    classes = ("down", "up") if kind == "other" else ("low", "high")
+    return FakeEngine(kind, classes, **({"on_forward": on_forward[kind]} if kind in on_forward else {}))
 
 
 if __name__ == "__main__":
-    sys.exit(run_nodes([partial(SegmentationNode, engine_loader=load_stub)]))
+    sys.exit(run_nodes([partial(SegmentationNode, start=start)]))

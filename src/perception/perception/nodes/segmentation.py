@@ -17,8 +17,10 @@ from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.time import Time
 from sensor_msgs.msg import PointCloud2
 
+from perception.bundle.format import BundleDescription
 from perception.configuration import ConfigurationError
-from perception.nodes.engine_slot import EngineLoader, EngineSlot
+from perception.nodes.bundle_service import BundleService
+from perception.nodes.engine_slot import EngineSlot, EngineStarter, describe_error
 from perception.nodes.executables import run_nodes
 from perception.nodes.mailbox import Worker
 from perception.nodes.segmentation_outputs import SegmentationOutputs
@@ -28,9 +30,8 @@ from perception.ros.parameter_tables import SEGMENTATION
 from perception.ros.point_clouds import CloudSettings, DecodedCloud, decode_point_cloud
 from perception.ros.point_layout import CloudError
 from perception.ros.quality_of_service import sensor_qos
-from perception.runtime import StageTimer, load_engine
+from perception.runtime import StageTimer, start_engine
 from perception.types import Frame
-from perception_interfaces.srv import LoadBundle
 
 INPUT = "~/input/pointcloud"
 
@@ -57,28 +58,27 @@ class SegmentationNode(ManagedNode):
 
     Args:
         name: the node's name.
-        engine_loader: `load_engine`, or a stand-in for tests.
+        start: `start_engine`, or a stand-in for tests.
         arguments: passed on to LifecycleNode.
     """
 
-    def __init__(self, name: str = "segmentation", engine_loader: EngineLoader = load_engine, **arguments: Any) -> None:
+    def __init__(self, name: str = "segmentation", start: EngineStarter = start_engine, **arguments: Any) -> None:
         super().__init__(name, SEGMENTATION, **arguments)
-        self._engine = EngineSlot(engine_loader, self.get_logger())
+        self._engine = EngineSlot(start, self.get_logger())
+        self._bundle = BundleService(self, self._engine, self._announce)
         self._outputs: SegmentationOutputs | None = None
         self._worker: Worker[Received] | None = None
         self._subscription: Any = None
         self._worker_free_s = 0.0
-        self._load_service = self.create_service(
-            LoadBundle, "~/load_bundle", self._on_load_bundle, callback_group=MutuallyExclusiveCallbackGroup()
-        )
 
     # --- life cycle
 
     def configure(self) -> None:
         """Load the bundle, create the publishers, start the worker."""
-        description = self._engine.load(self.parameters["bundle"], self.parameters["device"])
-        self._outputs = SegmentationOutputs(self, self.parameters)
-        self._outputs.publish_label_info(description)
+        description = self._bundle.configure()
+        outputs = SegmentationOutputs(self, self.parameters)
+        outputs.publish_label_info(description)
+        self._outputs = outputs
         self._worker = Worker(self._process, f"{self.get_name()} worker")
 
     def activate(self) -> None:
@@ -105,32 +105,17 @@ class SegmentationNode(ManagedNode):
         if self._worker is not None:
             self._worker.close()
             self._worker = None
-        if self._outputs is not None:
-            self._outputs.close()
-            self._outputs = None
+        # In this order: a swap that is under way finds either the publishers whole, or that there are none.
+        outputs, self._outputs = self._outputs, None
         self._engine.close()
+        if outputs is not None:
+            outputs.close()
 
-    def _on_load_bundle(self, request: LoadBundle.Request, response: LoadBundle.Response) -> LoadBundle.Response:
-        """Swap the network between two frames; the old one works until the new one is ready."""
-        outputs, old = self._outputs, self._engine.description
-        if outputs is None or old is None:
-            response.message = "the node is not configured: set its parameter 'bundle' and configure it"
-            return response
-        try:
-            description = self._engine.load(request.bundle, self.parameters["device"])
-        except Exception as error:
-            response.message = f"{describe_error(error)}; '{old.name}' stays"
-            self.get_logger().error(response.message)
-            return response
-        if self._outputs is not outputs:
-            # Cleaned up meanwhile: nothing may stay loaded.
-            self._engine.close()
-            response.message = "the node was cleaned up while the bundle was loading"
-            return response
-        outputs.publish_label_info(description)
-        self.remember("bundle", request.bundle)
-        response.success, response.message = True, f"running '{description.name}'"
-        return response
+    def _announce(self, description: BundleDescription) -> None:
+        """Say what the labels mean from the next frame on."""
+        if self._outputs is None:
+            raise ConfigurationError("the node was cleaned up while the bundle was loading")
+        self._outputs.publish_label_info(description)
 
     # --- frames
 
@@ -170,13 +155,16 @@ class SegmentationNode(ManagedNode):
             decoded = decode_point_cloud(message, self._cloud_settings())
             stamp = Time.from_msg(message.header.stamp)
             frame = Frame(decoded.cloud, stamp.nanoseconds, message.header.frame_id)
-        with timer.stage("inference"):
-            labelled, bundle = self._engine.forward(frame)
-        with timer.stage("encode"):
-            result = decoded.spread(labelled)
-            clouds = {name: outputs.encode(name, message, decoded, result, bundle) for name in outputs.wanted()}
-        with timer.stage("publish"):
-            outputs.publish_clouds(clouds)
+        # Until it is published: a swap announces other labels only after the last frame with the old ones.
+        with self._engine.frame() as engine:
+            with timer.stage("inference"):
+                labelled = engine.forward(frame)
+            with timer.stage("encode"):
+                result = decoded.spread(labelled)
+                bundle = engine.description
+                clouds = {name: outputs.encode(name, message, decoded, result, bundle) for name in outputs.wanted()}
+            with timer.stage("publish"):
+                outputs.publish_clouds(clouds)
         finished_s = time.perf_counter()
         processing_ms = (finished_s - started_s) * 1e3
         self._count(decoded, processing_ms)
@@ -232,12 +220,7 @@ class SegmentationNode(ManagedNode):
         }
         topic = self.resolve_topic_name(INPUT)
         frames = frames_status(name, self.state == "active", snapshot, topic)
-        return values, [frames, processing_status(name, snapshot, limits)]
-
-
-def describe_error(error: Exception) -> str:
-    """One line for people; what they cannot mend is named with its type."""
-    return str(error) if isinstance(error, ConfigurationError) else f"{type(error).__name__}: {error}"
+        return values, [self._bundle.status(), frames, processing_status(name, snapshot, limits)]
 
 
 def main() -> None:
