@@ -13,9 +13,9 @@ from perception.bundle.supernet import SupernetSpace
 from perception.classes import SEMANTIC_KITTI_CLASSES
 from perception.models.checkpoints import load_checkpoint
 from perception.models.spvnas import SPVNAS, Supernet
-from perception.runtime.voxels import voxelize_frame
 from perception.nn.tables import FrameTables
 from perception.paths import find_bundle
+from perception.runtime.voxels import voxelize_frame
 from perception.training.clouds import LabelledPoints, cache_folder, load_clouds, make_clouds, simulated_drive
 from perception.training.command import load_configuration
 from perception.training.data_settings import SimulatedData

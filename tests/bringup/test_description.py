@@ -54,11 +54,11 @@ def test_the_file_decides_and_arguments_override(tmp_path: Path) -> None:
 
 
 def test_the_parameter_file_is_one_that_ros_reads(tmp_path: Path) -> None:
-    file = config_file(tmp_path, device="cuda:0", nodes={"segmentation": {"max_processing_time_ms": 50}})
+    file = config_file(tmp_path, device="cuda", nodes={"segmentation": {"max_processing_time_ms": 50}})
     parameters = yaml.safe_load(described(f"config:={file}").parameters_yaml())
     assert list(parameters) == ["/perception/segmentation"]
     values = parameters["/perception/segmentation"]["ros__parameters"]
-    assert values["device"] == "cuda:0"
+    assert values["device"] == "cuda"
     assert values["autostart"] is True
     assert values["use_sim_time"] is False
     assert Path(values["bundle"]).name == BUNDLE
@@ -95,7 +95,7 @@ def test_build_only_starts_no_node() -> None:
     [
         ({"colour": "red"}, "unknown key 'colour' (known here: composed, device"),
         ({"composed": 7}, "composed: Input should be a valid boolean"),
-        ({"device": 3}, "device: Input should be a valid string"),
+        ({"device": "tpu"}, "device: Input should be 'cpu' or 'cuda'"),
         ({"models": []}, "models: "),
         ({"models": "spvcnn_street"}, "models: Input should be a valid tuple"),
         ({"log_level": "loud"}, "log_level: Input should be 'debug', 'info'"),

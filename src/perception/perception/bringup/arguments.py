@@ -25,7 +25,7 @@ ARGUMENTS: tuple[LaunchArgument, ...] = (
     LaunchArgument("config", "how this robot is deployed; empty: share/perception/config/bringup.yaml"),
     LaunchArgument("models", f"bundles, separated by commas: folders or names in config/models; empty: {FROM_FILE}"),
     LaunchArgument("input/pointcloud", f"topic of the LiDAR; empty: {FROM_FILE}"),
-    LaunchArgument("device", f"where networks run; empty: {FROM_FILE}"),
+    LaunchArgument("device", f"where networks run: cpu or cuda; empty: {FROM_FILE}"),
     LaunchArgument("composed", f"all nodes in one process; empty: {FROM_FILE}", choices=("", *BOOLEANS)),
     LaunchArgument(
         "use_sim_time", f"take the time from /clock; empty: {FROM_FILE}, true with a bag", choices=("", *BOOLEANS)

@@ -25,7 +25,7 @@ class BringupSettings(Settings):
     """Everything in bringup.yaml; see the comments there."""
 
     models: tuple[str, ...] = pydantic.Field(min_length=1)
-    device: str = "cpu"
+    device: Literal["cpu", "cuda"] = "cpu"
     composed: bool = True
     use_sim_time: bool = False
     log_level: Literal["debug", "info", "warn", "error", "fatal"] = "info"

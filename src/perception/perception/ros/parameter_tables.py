@@ -11,7 +11,15 @@ SEGMENTATION = (
         "The network: a bundle's folder, or its name in config/models; the service `~/load_bundle` changes it at once.",
         takes_effect="on configure",
     ),
-    ParameterRow("device", "cpu", "Where the network runs, as its engine names it.", takes_effect="on configure"),
+    ParameterRow("device", "cpu", "Where the network runs.", choices=("cpu", "cuda"), takes_effect="on configure"),
+    ParameterRow(
+        "threads",
+        0,
+        "CPU threads of the network; 0: as OMP_NUM_THREADS says, else one for each core.",
+        minimum=0,
+        maximum=256,
+        takes_effect="on configure",
+    ),
     ParameterRow("autostart", False, "Configure and activate without being asked to.", takes_effect="at start"),
     ParameterRow(
         "input_reliability",
