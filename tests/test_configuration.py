@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import pydantic
 import pytest
 
-from perception.configuration import ConfigurationError, Settings, load_settings
+from perception.configuration import ConfigurationError, Settings, load_settings, parse_settings, parse_yaml
 
 
 class Input(Settings):
@@ -85,3 +85,43 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, expected: str) -> Non
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"robot\.yaml: cannot be read \(No such file or directory\)"):
         load_settings(Robot, tmp_path / "robot.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("rate_hz: 1\nrate_hz: 2\n", "not valid YAML in line 2 (the key 'rate_hz' twice)"),
+        ("input: {pointcloud: /p, pointcloud: /q}", "not valid YAML in line 1 (the key 'pointcloud' twice)"),
+        ("[" * 10_000, "nested too deeply"),
+        ("rate_hz: 2001-99-99", "not valid YAML (a date or number out of range)"),
+        ("rate_hz: " + "9" * 10_000, "not valid YAML (a date or number out of range)"),
+        ("!!python/object/apply:os.system [ls]", "not valid YAML in line 1"),
+        ("{? [a] : 1}", "not valid YAML in line 1"),
+        (ROBOT + '"a\\n\\x1b[31m": 1}', "unknown key 'a\\n\\x1b[31m' (known here: input, moves, rate_hz)"),
+        (ROBOT + "1: 2}", "1: Keys should be strings, found 1"),
+    ],
+)
+def test_odd_yaml_is_refused_in_one_line(tmp_path: Path, text: str, expected: str) -> None:
+    assert message_of(tmp_path, text) == expected
+
+
+def test_text_in_another_encoding_is_named(tmp_path: Path) -> None:
+    (tmp_path / "robot.yaml").write_bytes("name: Jürgen".encode("latin-1"))
+    with pytest.raises(ConfigurationError, match=r"robot.yaml: not UTF-8 text"):
+        load_settings(Robot, tmp_path / "robot.yaml")
+
+
+@pytest.mark.parametrize("value", ["a" * 100_000, list(range(100_000)), 16**9999, [[[[[[[[[1]]]]]]]]]], ids=type)
+def test_large_values_are_shortened(value: object) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_settings(Robot, {"input": {"pointcloud": "/p"}, "rate_hz": value}, "robot.yaml")
+    assert str(caught.value).startswith("robot.yaml: rate_hz: ")
+    assert len(str(caught.value)) < 250
+
+
+def test_aliases_are_for_own_files_only(tmp_path: Path) -> None:
+    """Nine lines of aliases stand for a thousand million values."""
+    text = b"a: &a [x, x]\nb: *a\n"
+    assert parse_yaml(text, "own.yaml") == {"a": ["x", "x"], "b": ["x", "x"]}
+    with pytest.raises(ConfigurationError, match=r"theirs.yaml: not valid YAML in line 2 \(an alias; write the value"):
+        parse_yaml(text, "theirs.yaml", aliases=False)

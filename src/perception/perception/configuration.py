@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _QUOTE = "'"
+_SHOWN_CHARACTERS = 80
+_MOST_CHARACTERS = 500
 
 
 class ConfigurationError(ValueError):
@@ -34,13 +37,64 @@ def load_yaml(path: str | Path) -> Any:
         ConfigurationError: the file cannot be read or is not YAML.
     """
     try:
-        return yaml.safe_load(Path(path).read_text())
+        return parse_yaml(Path(path).read_bytes(), path)
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def parse_yaml(content: bytes, source: str | Path, aliases: bool = True) -> Any:
+    """Read one YAML document that was read from `source`.
+
+    Args:
+        content: the file.
+        source: for messages.
+        aliases: whether a value may be named and used again. A few of them, nested, stand for more than any memory
+            holds: files from elsewhere have none.
+
+    Raises:
+        ConfigurationError: it is not YAML.
+    """
+    try:
+        return (_Loader if aliases else _PlainLoader)(content.decode("utf-8")).get_single_data()
+    except UnicodeDecodeError:
+        reason = "not UTF-8 text"
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""
-        raise ConfigurationError(f"{path}: not valid YAML{where}") from None
+        reason = f"not valid YAML{where}" + (f" ({error.problem})" if isinstance(error, _RefusedError) else "")
+    except RecursionError:
+        reason = "nested too deeply"
+    except ValueError:  # what looks like a date or a number and is none
+        reason = "not valid YAML (a date or number out of range)"
+    raise ConfigurationError(f"{source}: {reason}")
+
+
+class _RefusedError(yaml.MarkedYAMLError):
+    """Something that YAML allows, or that the reader takes."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses keys that stand in one mapping twice, of which the last would win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Turn a mapping into a dictionary."""
+        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)] if node.id == "mapping" else []
+        seen = set()
+        for key in keys:
+            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+                raise _RefusedError(problem=f"the key {key.value!r} twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+class _PlainLoader(_Loader):
+    """Refuses aliases."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Turn events into a node."""
+        if self.check_event(yaml.AliasEvent):
+            raise _RefusedError(problem="an alias; write the value out", problem_mark=self.peek_event().start_mark)
+        return super().compose_node(parent, index)
 
 
 def parse_settings(kind: type[SettingsType], values: Any, source: str | Path) -> SettingsType:
@@ -54,7 +108,7 @@ def parse_settings(kind: type[SettingsType], values: Any, source: str | Path) ->
     try:
         return kind.model_validate(values)
     except pydantic.ValidationError as error:
-        raise ConfigurationError(f"{source}: {_in_words(kind, error.errors()[0])}") from None
+        raise ConfigurationError(f"{source}: {_one_line(_in_words(kind, error.errors()[0]))}") from None
 
 
 def _in_words(kind: type[pydantic.BaseModel], problem: ErrorDetails) -> str:
@@ -69,8 +123,24 @@ def _in_words(kind: type[pydantic.BaseModel], problem: ErrorDetails) -> str:
         return f"{'.'.join(key)}.{context['discriminator'].strip(_QUOTE)}: unknown '{context['tag']}' (known: {known})"
     if problem["type"] == "union_tag_not_found":
         return f"{'.'.join(key)}.{context['discriminator'].strip(_QUOTE)}: Field required"
-    found = "" if problem["type"] == "missing" else f", found {problem['input']!r}"
+    found = "" if problem["type"] == "missing" else f", found {_shown(problem['input'])}"
     return f"{'.'.join(key) or '(whole file)'}: {problem['msg']}{found}"
+
+
+def _shown(value: Any) -> str:
+    """A value as the file has it, shortened: it may be large, or nested without end."""
+    shortener = reprlib.Repr()
+    shortener.maxstring = shortener.maxother = _SHOWN_CHARACTERS
+    try:
+        return shortener.repr(value)
+    except ValueError:  # an integer with thousands of digits
+        return "a number that is too large"
+
+
+def _one_line(text: str) -> str:
+    """Make a message that quotes a file printable, and short enough to be read."""
+    printable = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+    return printable if len(printable) <= _MOST_CHARACTERS else f"{printable[:_MOST_CHARACTERS]}..."
 
 
 def _settings_at(
