@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Annotated, Literal
 
 import pydantic
 
 from perception.bundle.architecture import SpvnasArchitecture
+from perception.bundle.files import BundleFiles
 from perception.bundle.supernet import Elasticity
-from perception.configuration import ConfigurationError, Settings, load_settings
+from perception.configuration import Settings, parse_settings, parse_yaml
 
 DESCRIPTION_FILE = "bundle.yaml"
 WEIGHTS_FILE = "weights.safetensors"
+#: Larger files are no such files: they are not read.
+MOST_DESCRIPTION_BYTES = 1 << 20
+MOST_WEIGHTS_BYTES = 4 << 30
 
 Checksum = Annotated[str, pydantic.Field(pattern="^[0-9a-f]{64}$")]
 FileName = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,100}$")]
@@ -127,19 +130,24 @@ class BundleDescription(Settings):
         return self
 
 
+def read_description(files: BundleFiles) -> BundleDescription:
+    """Read a bundle's description, and nothing else.
+
+    Raises:
+        ConfigurationError: a missing or wrong bundle.yaml.
+    """
+    source = files.folder / DESCRIPTION_FILE
+    content = files.read(DESCRIPTION_FILE, MOST_DESCRIPTION_BYTES)
+    return parse_settings(BundleDescription, parse_yaml(content, source, aliases=False), source)
+
+
 def load_description(folder: Path) -> BundleDescription:
     """Read a bundle's description and check its weights against the checksum.
 
     Raises:
         ConfigurationError: a missing or wrong bundle.yaml, missing weights, or weights that were changed.
     """
-    description = load_settings(BundleDescription, folder / DESCRIPTION_FILE)
-    weights = folder / WEIGHTS_FILE
-    if not weights.is_file():
-        raise ConfigurationError(f"{weights}: missing; the bundle is incomplete, copy it again")
-    actual = hashlib.sha256(weights.read_bytes()).hexdigest()
-    if actual != description.weights_sha256:
-        raise ConfigurationError(
-            f"{weights}: damaged (checksum {actual[:12]}, expected {description.weights_sha256[:12]})"
-        )
+    files = BundleFiles(folder, DESCRIPTION_FILE)
+    description = read_description(files)
+    files.read(WEIGHTS_FILE, MOST_WEIGHTS_BYTES, description.weights_sha256)
     return description

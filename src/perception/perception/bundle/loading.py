@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
-from safetensors.numpy import load
 
-from perception.bundle.format import DESCRIPTION_FILE, WEIGHTS_FILE, BundleDescription, load_description
+from perception.bundle.deployment_checks import check_interface, check_memory
+from perception.bundle.files import BundleFiles
+from perception.bundle.format import (
+    DESCRIPTION_FILE,
+    MOST_WEIGHTS_BYTES,
+    WEIGHTS_FILE,
+    BundleDescription,
+    read_description,
+)
 from perception.bundle.graph import GRAPH_FILE, CheckedGraph, parse_graph
+from perception.bundle.index_checks import check_indices
+from perception.bundle.json_text import parse_json
 from perception.bundle.operations import check_graph
+from perception.bundle.tensor_file import check_weights, parse_tensors
 from perception.configuration import ConfigurationError
+
+MOST_GRAPH_BYTES = 16 << 20
+#: Of any other file; no ONNX file can be larger.
+MOST_FILE_BYTES = 2 << 30
 
 
 @dataclass(frozen=True)
@@ -25,31 +38,63 @@ class Bundle:
         folder: where it lies.
         description: its bundle.yaml.
         graph: its operations, which fit its weights.
-        tensors: its weights, by name: float32 or float16, batch norms unfolded.
+        tensors: its weights, by name: float32 or float16, batch norms unfolded; read-only.
+        contents: its other files, by name: ONNX regions, the self-check.
     """
 
     folder: Path
     description: BundleDescription
     graph: CheckedGraph
     tensors: Mapping[str, NDArray[Any]]
+    contents: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def load_bundle(folder: Path, description: BundleDescription | None = None) -> Bundle:
-    """Read a bundle and check that all of it fits together.
+    """Read a bundle, every file once, and check that all of it fits together.
 
     Args:
         folder: the bundle.
-        description: its bundle.yaml, where that was read (and the weights checked) before.
+        description: its bundle.yaml, where that was read before.
 
     Raises:
         ConfigurationError: one sentence that says which file is missing, damaged or does not fit.
     """
-    description = description or load_description(folder)
+    files = BundleFiles(folder, DESCRIPTION_FILE)
+    description = description or read_description(files)
     if GRAPH_FILE not in description.files:
         raise ConfigurationError(
             f"{folder}: holds weights but no graph; run: perception export {folder} --out {folder}"
         )
-    tensors = load((folder / WEIGHTS_FILE).read_bytes())
-    graph = parse_graph(json.loads((folder / GRAPH_FILE).read_text()), folder / GRAPH_FILE)
+    tensors = _read_weights(files, description)
+    graph = _read_graph(files, description, tensors)
+    contents = {
+        name: files.read(name, MOST_FILE_BYTES, checksum)
+        for name, checksum in description.files.items()
+        if name not in (GRAPH_FILE, DESCRIPTION_FILE, WEIGHTS_FILE)
+    }
+    for region in graph.regions():
+        if region not in contents:
+            raise ConfigurationError(
+                f"{folder / DESCRIPTION_FILE}: no checksum of '{region}', which the graph runs; export the bundle again"
+            )
+    return Bundle(folder, description, graph, tensors, contents)
+
+
+def _read_weights(files: BundleFiles, description: BundleDescription) -> dict[str, NDArray[Any]]:
+    source = files.folder / WEIGHTS_FILE
+    tensors = parse_tensors(files.read(WEIGHTS_FILE, MOST_WEIGHTS_BYTES, description.weights_sha256), source)
+    check_weights(tensors, source)
+    return tensors
+
+
+def _read_graph(
+    files: BundleFiles, description: BundleDescription, tensors: Mapping[str, NDArray[Any]]
+) -> CheckedGraph:
+    source = files.folder / GRAPH_FILE
+    values = parse_json(files.read(GRAPH_FILE, MOST_GRAPH_BYTES, description.files[GRAPH_FILE]), source)
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
-    return Bundle(folder, description, check_graph(graph, shapes, folder / DESCRIPTION_FILE), tensors)
+    graph = check_graph(parse_graph(values, source), shapes, source)
+    check_indices(graph, source)
+    check_interface(graph, description, source)
+    check_memory(graph, description, source)
+    return graph

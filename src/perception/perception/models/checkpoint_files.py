@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from perception.bundle.files import open_file
 from perception.configuration import ConfigurationError
 
 _ZIP_START = b"PK\x03\x04"
@@ -45,15 +46,8 @@ def read_content(file: Path) -> Any:
 
 
 def _first_bytes(file: Path) -> bytes:
-    if file.is_dir():
-        raise ConfigurationError(f"{file}: is a folder; give the checkpoint file in it")
-    if not file.is_file():
-        raise ConfigurationError(f"{file}: no such file")
-    try:
-        with file.open("rb") as stream:
-            head = stream.read(64)
-    except OSError as error:
-        raise ConfigurationError(f"{file}: cannot be read ({error.strerror or error})") from None
+    with open_file(file, "give a checkpoint file") as stream:
+        head = stream.read(64)
     if not head:
         raise ConfigurationError(f"{file}: empty; download it again")
     return head

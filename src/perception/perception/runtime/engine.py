@@ -7,7 +7,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
-from perception.bundle.format import BundleDescription, load_description
+from perception.bundle.files import BundleFiles
+from perception.bundle.format import DESCRIPTION_FILE, BundleDescription, load_description, read_description
 from perception.configuration import ConfigurationError
 from perception.paths import find_bundle
 from perception.runtime.native import NATIVE, NativeSegmentationEngine
@@ -53,8 +54,11 @@ def load_engine(bundle: str | Path, device: str = "cpu", threads: int | None = N
         ConfigurationError: no such bundle, a damaged one, or an executor that is not installed.
     """
     folder = find_bundle(bundle)
-    description = load_description(folder)
-    engine: Engine = _engine_class(description.engine, folder)(folder, description, device, threads)
+    description = read_description(BundleFiles(folder, DESCRIPTION_FILE))
+    engine_class = _engine_class(description.engine, folder)
+    if engine_class is not NativeSegmentationEngine:  # which checks the weights as it reads them, and reads them once
+        description = load_description(folder)
+    engine: Engine = engine_class(folder, description, device, threads)
     return engine
 
 
