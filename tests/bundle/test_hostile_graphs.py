@@ -138,9 +138,9 @@ def test_what_is_refused(tmp_path: Path, change: Change, expected: str) -> None:
     ("change", "expected"),
     [
         (setting("maps.corners", "inputs", "coords", to="coords1"), "'stride' is 4, but the voxels are of edge 2"),
-        (setting("maps.down1", "attributes", "rows", to="voxels/1"), "is 'voxels/1', which is not a new size"),
-        (setting("maps.down1", "attributes", "rows", to="voxels/2"), "is 'voxels/2', which is not a new size"),
-        (setting("maps.down1", "attributes", "rows", to="1000"), "is 1000, which is not a new size"),
+        (setting("maps.down1", "attributes", "rows", to="voxels/1"), "is 'voxels/1', which another operation uses"),
+        (setting("maps.down1", "attributes", "rows", to="voxels/2"), "is 'voxels/2', which another operation uses"),
+        (setting("maps.down1", "attributes", "rows", to="1000"), "is 1000, expected the name of a size"),
         (setting("maps.down1", "attributes", "rows", to="two words"), "a size of its result is out of range"),
         (setting("maps.down0", "attributes", "stride", to=3), "its input 'offset' is not of a stride of 2"),
         (setting("maps.ancestors", "inputs", "values", to="parent0"), "counts rows of voxels/2, not of voxels/1"),

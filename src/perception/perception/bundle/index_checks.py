@@ -65,8 +65,8 @@ def _nothing(operation: Operation, indices: _Indices) -> Iterator[str]:
 
 def _downsample(operation: Operation, indices: _Indices) -> Iterator[str]:
     coarse = indices.graph.specs[operation.outputs["coords"]].shape[0]
-    if not isinstance(coarse, str) or coarse in indices.edges:
-        yield f"its attribute 'rows' is {coarse!r}, which is not a new size"
+    if not isinstance(coarse, str):
+        yield f"its attribute 'rows' is {coarse}, expected the name of a size"
     stride = operation.attributes.get("stride", _STRIDE)
     assert isinstance(stride, int), "as checked with the operation's shapes"
     indices.edges[coarse] = indices.edges.get(indices.count(operation, "coords"), 1) * stride

@@ -350,7 +350,7 @@ def infer(operation: Operation, specs: Mapping[str, Spec], shapes: Shapes) -> di
         rows = str(operation.attributes["rows"])
         if rows in known:
             raise MisfitError(f"its attribute 'rows' is '{rows}', which another operation uses")
-        named.remove(rows)
+        named.discard(rows)
     if not named <= known:
         raise MisfitError(f"the size '{min(named - known)}' is known nowhere before it")
     if set(operation.outputs) != set(made):
