@@ -4,6 +4,7 @@ import threading
 import numpy as np
 import pytest
 
+from perception.configuration import ConfigurationError
 from perception.ops import memory
 
 LARGE = (300, 1000)
@@ -14,6 +15,12 @@ def nothing_kept():
     memory.release()
     yield
     memory.release()
+    memory.most_kept_bytes.cache_clear()
+
+
+def keep_at_most(monkeypatch, megabytes):
+    monkeypatch.setenv("PERCEPTION_KEPT_MEMORY_MB", megabytes)
+    memory.most_kept_bytes.cache_clear()
 
 
 def address(array):
@@ -59,12 +66,26 @@ def test_small_arrays_are_not_kept():
 
 
 def test_no_more_is_kept_than_the_limit(monkeypatch):
-    monkeypatch.setattr(memory, "MOST_KEPT_BYTES", 5 << 20)
+    keep_at_most(monkeypatch, "5")
     arrays = [memory.empty((1 << 20,), np.uint8) for _ in range(9)]
     del arrays
     assert memory.kept_bytes() == 5 << 20
     memory.release()
     assert memory.kept_bytes() == 0
+
+
+def test_a_small_board_keeps_nothing(monkeypatch):
+    keep_at_most(monkeypatch, "0")
+    array = memory.empty(LARGE, np.float32)
+    del array
+    assert memory.kept_bytes() == 0
+
+
+@pytest.mark.parametrize("wrong", ["", "-1", "much", "1.5"])
+def test_a_wrong_limit_stops_the_first_call_with_one_sentence(monkeypatch, wrong):
+    keep_at_most(monkeypatch, wrong)
+    with pytest.raises(ConfigurationError, match=r"PERCEPTION_KEPT_MEMORY_MB.*whole number of megabytes"):
+        memory.empty(LARGE, np.float32)
 
 
 def test_threads_never_share_an_array():

@@ -2,10 +2,13 @@
 
 Memory fresh from the operating system is paid for page by page, when it is first written: 12 of the 29 ms that the
 kernel maps of a LiDAR scan took. From frame to frame the same sizes come again, so they are kept for the next one.
+How much is kept, here and on a GPU, is a setting for small boards: PERCEPTION_KEPT_MEMORY_MB (256 by default, 0: none).
 """
 
 from __future__ import annotations
 
+import os
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,8 +16,9 @@ from numpy.typing import DTypeLike, NDArray
 
 #: Smaller arrays are left to NumPy.
 SMALLEST_BYTES = 1 << 16
-#: How much unused memory is kept at most.
-MOST_KEPT_BYTES = 256 << 20
+#: The environment variable that says how many megabytes of unused memory are kept at most.
+KEPT_MEMORY_VARIABLE = "PERCEPTION_KEPT_MEMORY_MB"
+DEFAULT_KEPT_MEMORY_MB = 256
 
 # Unused memory by size. Only single operations of lists and dicts, which are atomic: blocks come back from any thread.
 _unused: dict[int, list[NDArray[np.uint8]]] = {}
@@ -28,7 +32,7 @@ class _Block:
         self.__array_interface__: dict[str, Any] = memory.__array_interface__
 
     def __del__(self) -> None:
-        if kept_bytes() + self._memory.nbytes <= MOST_KEPT_BYTES:
+        if kept_bytes() + self._memory.nbytes <= most_kept_bytes():
             _unused.setdefault(self._memory.nbytes, []).append(self._memory)
 
 
@@ -37,12 +41,28 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     bytes_needed = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     if bytes_needed < SMALLEST_BYTES:
         return np.empty(shape, dtype)
-    size = _rounded(bytes_needed)
+    most_kept_bytes()  # a wrong setting stops here, not where memory comes back, when nobody could hear of it
+    size = rounded(bytes_needed)
     try:
         memory = _unused[size].pop()
     except (KeyError, IndexError):
         memory = np.empty(size, np.uint8)
     return np.asarray(_Block(memory))[:bytes_needed].view(dtype).reshape(shape)
+
+
+@cache
+def most_kept_bytes() -> int:
+    """Tell how much unused memory is kept at most; read once.
+
+    Raises:
+        ConfigurationError: the environment variable is not a whole number of megabytes.
+    """
+    text = os.environ.get(KEPT_MEMORY_VARIABLE, str(DEFAULT_KEPT_MEMORY_MB)).strip()
+    if not text.isdecimal():
+        from perception.configuration import ConfigurationError  # not everywhere that kernels run is pydantic installed
+
+        raise ConfigurationError(f"{KEPT_MEMORY_VARIABLE}='{text}': expected a whole number of megabytes, 0 or more")
+    return int(text) << 20
 
 
 def kept_bytes() -> int:
@@ -55,7 +75,7 @@ def release() -> None:
     _unused.clear()
 
 
-def _rounded(size: int) -> int:
-    """Round up by at most an eighth, so that frames of nearly the same size share memory."""
+def rounded(size: int) -> int:
+    """Round a size up by at most an eighth, so that frames of nearly the same size share memory."""
     step = 1 << max(size.bit_length() - 4, 0)
     return -(-size // step) * step
