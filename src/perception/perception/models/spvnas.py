@@ -52,7 +52,7 @@ class SPVNAS(PointVoxelUNet):
             width = stage.out
         widths = (stem, *architecture.point_widths)
         self.point_transforms = nn.ModuleList([_PointTransform(widths[i], widths[i + 1]) for i in range(3)])
-        self.classifier = _Classifier(architecture.classifier, classes)
+        self.classifier = _Classifier(architecture.up[-1].out, architecture.classifier, classes)
 
     def steps_down(self) -> Sequence[nn.Module]:
         """Steps 1 to 2, 2 to 4, 4 to 8, 8 to 16."""
@@ -160,9 +160,10 @@ class _PointTransform(nn.Module):
 class _Classifier(nn.Module):
     """A linear layer that uses its first columns only where fewer features arrive."""
 
-    def __init__(self, columns: int, classes: int) -> None:
+    def __init__(self, in_channels: int, columns: int, classes: int) -> None:
         super().__init__()
+        self.in_channels = in_channels
         self.linear = nn.Linear(columns, classes)
 
     def forward(self, features: Tensor) -> Tensor:
-        return F.linear(features, self.linear.weight[:, : features.shape[1]], self.linear.bias)
+        return F.linear(features, self.linear.weight[:, : self.in_channels], self.linear.bias)

@@ -26,7 +26,7 @@ class Backend:
             parents, offsets) is passed between them as it is.
         downsample: voxels -> coarser voxels, parent and offset of each voxel.
         submanifold_table: voxels -> their 3x3x3 neighbours, int32 [N, 27], x fastest.
-        strided_table: parent, offset, number of coarse voxels -> the children of each, int32 [M, 8], z fastest.
+        strided_table: parent, offset, coarse voxels -> the children of each, int32 [M, 8], z fastest.
         trilinear_table: input voxels (one point each), voxels of a level, its stride -> the 8 rows of that level
             around each point and their weights, [P, 8] both.
         sparse_convolution: features, table, weight, submanifold=bool -> [N_out, C_out]; differentiable.
@@ -34,20 +34,21 @@ class Backend:
         fused_convolution: features, table, weight, bias, residual, relu -> [N_out, C_out]; for inference.
         fused_inverse_convolution: features, parent, offset, weight, bias, residual, relu -> [N, C_out]; for inference.
         devoxelize: features, rows, weights -> [P, C]; differentiable in the features.
-        scatter_mean: features, the voxel of each, number of voxels -> [M, C]; differentiable in the features.
+        scatter_mean: features, the voxel of each, voxels (whatever has as many rows) -> [M, C]; differentiable in the
+            features.
     """
 
     coordinates: Callable[[Any], Any]
     downsample: Callable[[Any], Any]
     submanifold_table: Callable[[Any], Any]
-    strided_table: Callable[[Any, Any, int], Any]
+    strided_table: Callable[[Any, Any, Any], Any]
     trilinear_table: Callable[[Any, Any, int], tuple[Any, Any]]
     sparse_convolution: Callable[..., Tensor]
     inverse_convolution: Callable[[Tensor, Any, Any, Tensor], Tensor]
     fused_convolution: Callable[..., Tensor]
     fused_inverse_convolution: Callable[..., Tensor]
     devoxelize: Callable[[Tensor, Any, Any], Tensor]
-    scatter_mean: Callable[[Tensor, Any, int], Tensor]
+    scatter_mean: Callable[[Tensor, Any, Any], Tensor]
 
 
 def _where_it_lies(coords: Any) -> Any:
@@ -58,6 +59,14 @@ def _where_it_lies(coords: Any) -> Any:
 def _trilinear_table(points: Any, coords: Any, stride: int) -> tuple[Any, Any]:
     floats = points.float() if isinstance(points, Tensor) else points.astype(np.float32)
     return ops.trilinear_table(floats, coords, stride)
+
+
+def _strided_table(parent: Any, offset: Any, coarse: Any) -> Any:
+    return ops.strided_table(parent, offset, len(coarse))
+
+
+def _scatter_mean(features: Tensor, rows: Any, voxels: Any) -> Tensor:
+    return autograd.scatter_mean(features, rows, len(voxels))
 
 
 def _fused_convolution(*arguments: Any) -> Tensor:
@@ -73,6 +82,14 @@ def _plain_convolution(features: Tensor, table: Tensor, weight: Tensor, *, subma
     return reference.sparse_convolution(features, table, weight)
 
 
+def _plain_strided_table(parent: Tensor, offset: Tensor, coarse: Any) -> Tensor:
+    return reference.strided_table(parent, offset, len(coarse))
+
+
+def _plain_scatter_mean(features: Tensor, rows: Tensor, voxels: Any) -> Tensor:
+    return reference.scatter_mean(features, rows, len(voxels))
+
+
 def _plain_trilinear_table(points: Tensor, coords: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     return reference.trilinear_table(points.float(), coords, stride)
 
@@ -82,14 +99,14 @@ NATIVE = Backend(
     coordinates=_where_it_lies,
     downsample=ops.downsample,
     submanifold_table=ops.submanifold_table,
-    strided_table=ops.strided_table,
+    strided_table=_strided_table,
     trilinear_table=_trilinear_table,
     sparse_convolution=autograd.sparse_convolution,
     inverse_convolution=autograd.inverse_convolution,
     fused_convolution=_fused_convolution,
     fused_inverse_convolution=_fused_inverse_convolution,
     devoxelize=autograd.devoxelize,
-    scatter_mean=autograd.scatter_mean,
+    scatter_mean=_scatter_mean,
 )
 
 #: Plain PyTorch on the CPU, slow, in any floating-point type, differentiated by PyTorch itself.
@@ -97,12 +114,12 @@ REFERENCE = Backend(
     coordinates=torch.as_tensor,
     downsample=reference.downsample,
     submanifold_table=reference.submanifold_table,
-    strided_table=reference.strided_table,
+    strided_table=_plain_strided_table,
     trilinear_table=_plain_trilinear_table,
     sparse_convolution=_plain_convolution,
     inverse_convolution=reference.inverse_convolution,
     fused_convolution=reference.sparse_convolution,
     fused_inverse_convolution=reference.inverse_convolution,
     devoxelize=reference.devoxelize,
-    scatter_mean=reference.scatter_mean,
+    scatter_mean=_plain_scatter_mean,
 )

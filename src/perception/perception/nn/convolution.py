@@ -48,7 +48,7 @@ class Conv3d(nn.Module):
     def forward(self, tensor: SparseTensor) -> SparseTensor:
         """Convolve; the result is on `output_level(tensor.stride)`. Differentiable; half under autocast to float16."""
         tables, level = tensor.tables, self.output_level(tensor.stride)
-        features, kernel = _autocast(tensor.features, self.kernel)
+        features, kernel = autocast(tensor.features), autocast(self.kernel)
         if self.kernel_size == 1:
             result = features @ kernel
         elif self.transposed:
@@ -64,9 +64,8 @@ class Conv3d(nn.Module):
         return tables.submanifold(stride) if self.kernel_size == 3 else tables.down(stride)
 
 
-def _autocast(features: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
+def autocast(values: Tensor) -> Tensor:
     """Round to float16 where torch.autocast asks for it; PyTorch does that for its own operations only."""
-    device = features.device.type
-    if torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.float16:
-        return features.half(), kernel.half()
-    return features, kernel
+    device = values.device.type
+    asked = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.float16
+    return values.half() if asked else values

@@ -27,5 +27,5 @@ def points_from_voxels(tensor: SparseTensor) -> Tensor:
 def voxels_from_points(features: Tensor, tables: FrameTables, stride: int) -> SparseTensor:
     """Average the features of the points (float [N, C]) in each voxel of a level."""
     if stride > 1:
-        features = tables.backend.scatter_mean(features, tables.ancestors(stride), len(tables.coords(stride)))
+        features = tables.backend.scatter_mean(features, tables.ancestors(stride), tables.coords(stride))
     return SparseTensor(features, tables, stride)

@@ -6,7 +6,7 @@ Clouds and features are batches with the points last: coordinates [B, 3, N], fea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 import torch
@@ -113,7 +113,6 @@ class PVConv(nn.Module):
         """
         features, coordinates = points
         cells = grid_coordinates(coordinates, self.resolution, self.placement)
-        voxelize, devoxelize = _operations(features.dtype)
         volume = voxelize(features, cells, self.resolution)
         # The convolutions of few channels take half as long with the channels last.
         volume = self.voxel_layers(volume.contiguous(memory_format=torch.channels_last_3d))
@@ -131,8 +130,13 @@ def grid_coordinates(coordinates: Tensor, resolution: int, placement: Placement)
     return torch.as_tensor(ops.dense_coordinates(coordinates.contiguous(), resolution, normalize=normalize))
 
 
-def _operations(
-    dtype: torch.dtype,
-) -> tuple[Callable[[Tensor, Tensor, int], Tensor], Callable[[Tensor, Tensor], Tensor]]:
-    operations = reference_voxels if dtype == torch.float64 else autograd_voxels
-    return operations.dense_voxelize, operations.dense_devoxelize
+def voxelize(features: Tensor, cells: Tensor, resolution: int) -> Tensor:
+    """Average the features [B, C, N] of the points nearest to each cell: [B, C, r, r, r]."""
+    operations = reference_voxels if features.dtype == torch.float64 else autograd_voxels
+    return operations.dense_voxelize(features, cells, resolution)
+
+
+def devoxelize(volume: Tensor, cells: Tensor) -> Tensor:
+    """Read [B, C, r, r, r] at the points, trilinearly: [B, C, N]."""
+    operations = reference_voxels if volume.dtype == torch.float64 else autograd_voxels
+    return operations.dense_devoxelize(volume, cells)

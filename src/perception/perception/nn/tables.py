@@ -44,7 +44,7 @@ class Level:
     @cached_property
     def children(self) -> Array:
         """The voxels of this level in each voxel of the next, int32 [M, 8], z fastest."""
-        return self._backend.strided_table(self.coarser.parent, self.coarser.offset, len(self.coarser.coords))
+        return self._backend.strided_table(self.coarser.parent, self.coarser.offset, self.coarser.coords)
 
 
 class FrameTables:
@@ -68,6 +68,7 @@ class FrameTables:
         self.backend = backend
         self._levels: dict[int, Level] = {1: Level(backend.coordinates(coords), backend)}
         self._corners: dict[int, tuple[Array, Array]] = {}
+        self._ancestors: dict[int, Array] = {}
 
     def fill(self, strides: Iterable[int], point_strides: Iterable[int] = ()) -> FrameTables:
         """Compute ahead what a network with 3x3x3 convolutions on these levels and with a point branch asks for."""
@@ -108,11 +109,10 @@ class FrameTables:
 
     def ancestors(self, stride: int) -> Array:
         """The row of level `stride` (2, 4, ...) that each input voxel lies in, int32 [N]."""
-        rows, level = self.up(1)[0], 2
-        while level < stride:
-            rows = self.up(level)[0][rows]
-            level *= 2
-        return rows
+        if stride not in self._ancestors:
+            parent = self.up(stride // 2)[0]
+            self._ancestors[stride] = parent if stride == 2 else parent[self.ancestors(stride // 2)]
+        return self._ancestors[stride]
 
     def corners(self, stride: int) -> tuple[Array, Array]:
         """The 8 voxels of a level around each input voxel and their trilinear weights, int32 and float32 [N, 8]."""
