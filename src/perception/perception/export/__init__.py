@@ -1,0 +1,1 @@
+"""From PyTorch networks to bundles that run without it: tracing, lowering, precision, verification."""
