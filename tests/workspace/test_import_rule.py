@@ -20,7 +20,8 @@ ALLOWED: dict[str, set[str]] = {
     "runtime": {"ops", "bundle"},
     "models": {"ops", "nn", "runtime", "bundle"},
     "data": set(),
-    "training": {"ops", "nn", "models", "bundle", "data", "runtime", "evaluation"},
+    "export": {"ops", "nn", "models", "bundle", "runtime", "data"},
+    "training": {"ops", "nn", "models", "export", "bundle", "data", "runtime", "evaluation"},
     "golden": {"ops", "nn", "models", "bundle"},
     "evaluation": {"runtime", "data", "bundle"},
     "ros": {"runtime", "bundle", "ops"},
@@ -47,7 +48,7 @@ ROS_PACKAGES = {
     "visualization_msgs",
 }
 ROS_PARTS = {"ros", "nodes", "bringup"}
-TORCH_PARTS = {"nn", "models", "training", "golden"}
+TORCH_PARTS = {"nn", "models", "export", "training", "golden"}
 TORCH_FILES = {
     "ops/reference_images.py",
     "ops/autograd.py",

@@ -15,7 +15,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from perception.bundle.graph import Size, Spec
-from perception.export.names import inexpressible, scope_of
+from perception.export.names import arguments, inexpressible, scope_of
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -86,7 +86,7 @@ class DenseSteps:
 
     def measures(self, node: fx.Node) -> bool:
         """Whether a step asks for a size; if so, remember it."""
-        source, key = node.args
+        source, key = arguments(node)
         if node.target is getattr and key == "shape" and source in self._shapes:
             self._sizes[node] = self._shapes[source]
         elif node.target is operator.getitem and source in self._sizes:
@@ -119,7 +119,7 @@ class DenseSteps:
         return name
 
     def _module(self, node: fx.Node) -> DenseStep:
-        module, source = self._network.get_submodule(str(node.target)), node.args[0]
+        module, source = self._network.get_submodule(str(node.target)), arguments(node)[0]
         assert isinstance(source, fx.Node)
         shape = self._shapes[source]
         if isinstance(module, CONVOLUTIONS):
@@ -141,8 +141,8 @@ class DenseSteps:
             raise inexpressible(node, self._network, "where no convolution or linear layer is right before it")
         del self.steps[source]
         self._folded[source] = node
-        fuse = fuse_linear_bn_eval if isinstance(step.layer, nn.Linear) else fuse_conv_bn_eval
-        layer: nn.Module = fuse(step.layer, norm)  # type: ignore[type-var]
+        fuse: Any = fuse_linear_bn_eval if isinstance(step.layer, nn.Linear) else fuse_conv_bn_eval
+        layer = fuse(step.layer, norm)
         return replace(step, node=node, layer=layer, weights=_weights(layer))
 
     def _function(self, node: fx.Node) -> DenseStep:
@@ -153,22 +153,22 @@ class DenseSteps:
         return step
 
     def _sum(self, node: fx.Node) -> DenseStep | None:
-        first, second = node.args
-        if self._shapes.get(first) != self._shapes.get(second):  # type: ignore[arg-type]
+        first, second = arguments(node)
+        if self._shapes.get(first) != self._shapes.get(second):
             return None
-        return DenseStep(node, "Add", (first, second), self._shapes[first])  # type: ignore[arg-type,index]
+        return DenseStep(node, "Add", (first, second), self._shapes[first])
 
     def _largest(self, node: fx.Node) -> DenseStep | None:
-        source, axis = node.args
-        shape = self._shapes[source]  # type: ignore[index]
+        source, axis = arguments(node)
+        shape = self._shapes[source]
         if not isinstance(axis, int) or node.kwargs:
             return None
         left = shape[:axis] + shape[axis + 1 :]
-        return DenseStep(node, "ReduceMax", (source,), left, {"axes": [axis], "keepdims": 0})  # type: ignore[arg-type]
+        return DenseStep(node, "ReduceMax", (source,), left, {"axes": [axis], "keepdims": 0})
 
     def _concatenation(self, node: fx.Node) -> DenseStep | None:
-        parts: Any = node.args[0]
-        axis = (*node.args, node.kwargs.get("dim", 0))[1]
+        parts: Any = arguments(node)[0]
+        axis = (*arguments(node), node.kwargs.get("dim", 0))[1]
         shapes = [self._shapes[part] for part in parts]
         widths = [shape[axis] for shape in shapes]
         if not all(isinstance(width, int) for width in widths):
@@ -177,17 +177,17 @@ class DenseSteps:
         return DenseStep(node, "Concat", tuple(parts), shape, {"axis": axis})
 
     def _unsqueezed(self, node: fx.Node) -> DenseStep:
-        source, axis = node.args
-        shape = self._shapes[source]  # type: ignore[index]
-        longer = (*shape[:axis], 1, *shape[axis:])  # type: ignore[misc]
-        return DenseStep(node, "Unsqueeze", (source,), longer, {}, (np.array([axis], np.int64),))  # type: ignore[arg-type]
+        source, axis = arguments(node)
+        shape = self._shapes[source]
+        longer = (*shape[:axis], 1, *shape[axis:])
+        return DenseStep(node, "Unsqueeze", (source,), longer, {}, (np.array([axis], np.int64),))
 
     def _expanded(self, node: fx.Node) -> DenseStep:
-        source, *sizes = node.args
-        shape = self._shapes[source]  # type: ignore[index]
-        wanted = [self._sizes.get(size, size) for size in sizes]  # type: ignore[arg-type]
+        source, *sizes = arguments(node)
+        shape = self._shapes[source]
+        wanted = [self._sizes.get(size, size) for size in sizes]
         full = tuple(old if new == -1 else new for old, new in zip(shape, wanted, strict=True))
-        return DenseStep(node, "Expand", (source,), full)  # type: ignore[arg-type]
+        return DenseStep(node, "Expand", (source,), full)
 
 
 def _convolution(node: fx.Node, source: fx.Node, layer: Any, shape: Shape) -> DenseStep:

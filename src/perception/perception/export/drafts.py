@@ -12,7 +12,7 @@ from torch import fx, nn
 from perception.bundle.graph import Operation, Spec
 from perception.bundle.operations import DEFINITIONS, infer
 from perception.export.dense import DenseSteps
-from perception.export.names import TABLE_STAGE, inexpressible, stage_of
+from perception.export.names import TABLE_STAGE, arguments, inexpressible, stage_of
 
 LAYERS = ("sparse_convolution", "inverse_convolution", "linear")
 
@@ -70,7 +70,7 @@ class Drafts:
 
     def values(self, at: fx.Node, *roles: str) -> dict[str, str]:
         """The first arguments of a step, by role."""
-        return {role: self.value(node, at) for role, node in zip(roles, at.args, strict=False)}
+        return {role: self.value(node, at) for role, node in zip(roles, arguments(at), strict=False)}
 
     def emit(self, node: fx.Node, name: str, draft: Draft) -> None:
         """Add an operation."""
@@ -99,8 +99,8 @@ class Drafts:
 
     def weight(self, node: Any, at: fx.Node) -> str:
         """The name of a weight, of which the first columns may be taken: the executor takes as many as it needs."""
-        if isinstance(node, fx.Node) and node.target is operator.getitem and _is_first_columns(node.args[1]):
-            node = node.args[0]
+        if isinstance(node, fx.Node) and node.target is operator.getitem and _is_first_columns(arguments(node)[1]):
+            node = arguments(node)[0]
         if not isinstance(node, fx.Node) or node.op != "get_attr":
             raise inexpressible(at, self.network, "its weights are computed")
         return str(node.target)

@@ -14,6 +14,7 @@ from torch import fx
 from perception.bundle.graph import Graph, Spec
 from perception.export import rows, tables
 from perception.export.drafts import Draft, Drafts, in_order
+from perception.export.names import arguments
 from perception.export.regions import make_regions
 from perception.export.tracing import TracedNetwork
 from perception.nn import pvconv
@@ -81,7 +82,7 @@ def lower(traced: TracedNetwork, inputs: Mapping[str, Spec]) -> LoweredNetwork:
             drafts.name(node, role, inputs[role])
             drafts.dense.note(node, inputs[role], is_table=True)
         elif node.op == "output":
-            output = drafts.value(node.args[0], node)
+            output = drafts.value(arguments(node)[0], node)
         else:
             _add(drafts, node)
     regions = make_regions(drafts.dense, drafts.names)
@@ -110,7 +111,7 @@ def _selects(drafts: Drafts, node: fx.Node) -> bool:
     """Whether a step takes one of several results, a size, a part of a weight, or the coordinates of points."""
     if node.target not in (getattr, operator.getitem):
         return False
-    source, key = node.args
+    source, key = arguments(node)
     # The record takes the table's parts by number, where the graph has roles.
     role = {0: "rows", 1: "weights"}.get(key, key) if isinstance(key, int) else key
     if isinstance(role, str) and (source, role) in drafts.names:

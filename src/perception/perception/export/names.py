@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from torch import fx, nn
 
@@ -15,6 +16,11 @@ EXCHANGE_STAGE = "exchange"
 #: Lists of stages; elsewhere a stage is the first word of a module's path.
 NUMBERED = ("downsample", "upsample", "point_features")
 ROLE_LENGTH = 40
+
+
+def arguments(node: fx.Node) -> tuple[Any, ...]:
+    """The arguments of a step, as whoever knows the step takes them to be."""
+    return node.args
 
 
 def scope_of(node: fx.Node) -> str:

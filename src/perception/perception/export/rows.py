@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from perception.export.drafts import LAYERS, Draft, Drafts
-from perception.export.names import inexpressible, scope_of, stage_of
+from perception.export.names import arguments, inexpressible, scope_of, stage_of
 
 #: What the executor takes for granted where a graph says nothing.
 NORM_EPSILON = 1e-5
@@ -15,34 +15,34 @@ NORM_EPSILON = 1e-5
 
 def add_sparse_convolution(drafts: Drafts, node: fx.Node) -> None:
     """A convolution of size 3, or of size 2 a level down."""
-    inputs, weights = drafts.values(node, "features", "table"), {"kernel": drafts.weight(node.args[2], node)}
+    inputs, weights = drafts.values(node, "features", "table"), {"kernel": drafts.weight(arguments(node)[2], node)}
     drafts.layer(node, "sparse_convolution", scope_of(node), inputs, weights)
 
 
 def add_inverse_convolution(drafts: Drafts, node: fx.Node) -> None:
     """A convolution of size 2 a level up."""
     inputs = drafts.values(node, "features", "parent", "offset")
-    weights = {"kernel": drafts.weight(node.args[3], node)}
+    weights = {"kernel": drafts.weight(arguments(node)[3], node)}
     drafts.layer(node, "inverse_convolution", scope_of(node), inputs, weights)
 
 
 def add_matrix_product(drafts: Drafts, node: fx.Node) -> None:
     """A convolution of size 1."""
-    weights = {"kernel": drafts.weight(node.args[1], node)}
+    weights = {"kernel": drafts.weight(arguments(node)[1], node)}
     drafts.layer(node, "linear", scope_of(node), drafts.values(node, "features"), weights)
 
 
 def add_linear(drafts: Drafts, node: fx.Node) -> None:
     """torch.nn.functional.linear."""
-    weights = {"weight": drafts.weight(node.args[1], node)}
-    if len(node.args) > 2 and node.args[2] is not None:
-        weights["bias"] = drafts.weight(node.args[2], node)
+    weights = {"weight": drafts.weight(arguments(node)[1], node)}
+    if len(arguments(node)) > 2 and arguments(node)[2] is not None:
+        weights["bias"] = drafts.weight(arguments(node)[2], node)
     drafts.layer(node, "linear", scope_of(node), drafts.values(node, "features"), weights)
 
 
 def add_sum(drafts: Drafts, node: fx.Node) -> None:
     """A sum; part of the layer that makes one side of it, where that ends with its norm."""
-    for main, other in (node.args[:2], node.args[1::-1]):
+    for main, other in (arguments(node)[:2], arguments(node)[1::-1]):
         layer = drafts.open_layer(main)
         if layer and "residual" not in layer.inputs and "relu" not in layer.attributes:
             layer.inputs["residual"] = drafts.value(other, node)
@@ -54,7 +54,7 @@ def add_sum(drafts: Drafts, node: fx.Node) -> None:
 
 def add_concatenation(drafts: Drafts, node: fx.Node) -> None:
     """Columns beside each other; it belongs to the stage that makes the first ones."""
-    parts, dimension = node.args[0], (*node.args, node.kwargs.get("dim", 0))[1]
+    parts, dimension = arguments(node)[0], (*arguments(node), node.kwargs.get("dim", 0))[1]
     if not isinstance(parts, list | tuple) or len(parts) != 2 or dimension != 1:
         raise inexpressible(node, drafts.network, "other than the columns of two values")
     inputs = {role: drafts.value(part, node) for role, part in zip("ab", parts, strict=True)}
@@ -92,26 +92,24 @@ def add_module(drafts: Drafts, node: fx.Node) -> None:
 
 
 def _add_norm(drafts: Drafts, node: fx.Node, norm: nn.BatchNorm1d) -> None:
-    layer = drafts.open_layer(node.args[0])
+    layer = drafts.open_layer(arguments(node)[0])
     if not layer or "norm" in layer.weights or "residual" in layer.inputs or "relu" in layer.attributes:
         raise inexpressible(node, drafts.network, "where no convolution or linear layer is right before it")
     layer.weights["norm"] = str(node.target)
     if norm.eps != NORM_EPSILON:
         layer.attributes["norm_epsilon"] = norm.eps
-    drafts.extend(node.args[0], node)
+    drafts.extend(arguments(node)[0], node)
 
 
 def _add_relu(drafts: Drafts, node: fx.Node) -> None:
-    operation = drafts.open_layer(node.args[0], (*LAYERS, "add"))
+    operation = drafts.open_layer(arguments(node)[0], (*LAYERS, "add"))
     if not operation or "relu" in operation.attributes:
         raise inexpressible(node, drafts.network, "where no layer or sum is right before it")
     operation.attributes["relu"] = True
-    drafts.extend(node.args[0], node)
+    drafts.extend(arguments(node)[0], node)
 
 
-def _emit_between(
-    drafts: Drafts, node: fx.Node, op: str, inputs: dict[str, str], stage: str, level: int
-) -> None:
+def _emit_between(drafts: Drafts, node: fx.Node, op: str, inputs: dict[str, str], stage: str, level: int) -> None:
     """Add an operation that is no module's: its name says what it does, and to which level."""
     name, again = f"{stage}.{op}/{level}", 1
     while name in drafts.operations:

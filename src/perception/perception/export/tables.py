@@ -8,7 +8,7 @@ from typing import Any
 from torch import fx
 
 from perception.export.drafts import Draft, Drafts
-from perception.export.names import scope_of, stage_of
+from perception.export.names import arguments, scope_of, stage_of
 
 
 def add_downsample(drafts: Drafts, node: fx.Node) -> None:
@@ -36,10 +36,10 @@ def add_strided_table(drafts: Drafts, node: fx.Node) -> None:
 
 def add_trilinear_table(drafts: Drafts, node: fx.Node) -> None:
     """The voxels of a level around each point."""
-    name = f"corners/{node.args[2]}"
+    name = f"corners/{arguments(node)[2]}"
     outputs = {"rows": f"{name}/rows", "weights": f"{name}/weights"}
     inputs = drafts.values(node, "points", "coords")
-    drafts.emit(node, name, Draft("trilinear_table", "", inputs, outputs, {}, {"stride": node.args[2]}))
+    drafts.emit(node, name, Draft("trilinear_table", "", inputs, outputs, {}, {"stride": arguments(node)[2]}))
 
 
 def add_take_rows(drafts: Drafts, node: fx.Node) -> None:
@@ -51,8 +51,8 @@ def add_take_rows(drafts: Drafts, node: fx.Node) -> None:
 
 def add_grid_coordinates(drafts: Drafts, node: fx.Node) -> None:
     """Where points lie in the grid of a block."""
-    points, resolution, placement = node.args
-    source = points.args[0] if isinstance(points, fx.Node) and is_coordinates(points) else points
+    points, resolution, placement = arguments(node)
+    source = arguments(points)[0] if isinstance(points, fx.Node) and is_coordinates(points) else points
     attributes = {"resolution": resolution, "placement": placement}
     name, inputs = f"cells/{resolution}", {"points": drafts.value(source, node)}
     drafts.emit(node, name, Draft("grid_coordinates", "", inputs, {"coordinates": name}, {}, attributes))
@@ -61,7 +61,7 @@ def add_grid_coordinates(drafts: Drafts, node: fx.Node) -> None:
 def add_voxelize(drafts: Drafts, node: fx.Node) -> None:
     """Points into the grid of their block."""
     name, inputs = f"{scope_of(node)}.voxelize", drafts.values(node, "features", "coordinates")
-    attributes = {"resolution": node.args[2]}
+    attributes = {"resolution": arguments(node)[2]}
     drafts.emit(node, name, Draft("dense_voxelize", stage_of(name), inputs, {"volume": name}, {}, attributes))
 
 
@@ -74,4 +74,4 @@ def add_devoxelize(drafts: Drafts, node: fx.Node) -> None:
 def is_coordinates(node: fx.Node) -> bool:
     """Whether a step takes x, y, z of points [B, C, N]."""
     every: Any = slice(None)
-    return node.target is operator.getitem and node.args[1] == (every, slice(None, 3))
+    return node.target is operator.getitem and arguments(node)[1] == (every, slice(None, 3))

@@ -134,7 +134,7 @@ class _Interpreter(fx.Interpreter):
     def steps(self, inputs: tuple[Any, ...]) -> Iterator[tuple[fx.Node, Any]]:
         """Yield every step with what it gives."""
         self.args_iter = iter(inputs)
-        for node in self.module.graph.nodes:
+        for node in self.graph.nodes:
             value = self.env[node] = self.run_node(node)
             yield node, value
             for finished in self.user_to_last_uses.get(node, []):
@@ -146,4 +146,3 @@ class _Interpreter(fx.Interpreter):
         if isinstance(module, BatchNorm):
             return nn.BatchNorm1d.forward(module, *args)
         return super().call_module(target, args, kwargs)
-
