@@ -20,7 +20,13 @@ import onnxruntime
 
 from perception.runtime.dense.tensorrt_module import TensorRt
 
-DTYPES = {1: np.float32, 10: np.float16, 6: np.int32}
+
+class DataType(enum.Enum):
+    FLOAT, HALF, INT32 = "float32", "float16", "int32"
+
+
+#: ONNX's numbers of the types.
+DTYPES = {1: DataType.FLOAT, 10: DataType.HALF, 6: DataType.INT32}
 
 
 class DeviceArray:
@@ -67,7 +73,7 @@ class Tensor:
         self.name = info.name
         self.dims = list(info.type.tensor_type.shape.dim)
         self.shape = tuple(-1 if dim.dim_param else dim.dim_value for dim in self.dims)
-        self.dtype = info.type.tensor_type.elem_type
+        self.dtype = DTYPES[info.type.tensor_type.elem_type]
 
     def get_dimension_name(self, axis: int) -> str | None:
         return self.dims[axis].dim_param or None
@@ -198,7 +204,7 @@ class Engine:
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
         return self.tensors[name].shape
 
-    def get_tensor_dtype(self, name: str) -> int:
+    def get_tensor_dtype(self, name: str) -> DataType:
         return self.tensors[name].dtype
 
     def get_tensor_profile_shape(self, name: str, _profile: int) -> Any:
@@ -241,7 +247,7 @@ class Context:
         return True
 
     def _memory(self, tensor: Tensor, shape: tuple[int, ...]) -> np.ndarray:
-        dtype = np.dtype(DTYPES[tensor.dtype])
+        dtype = np.dtype(tensor.dtype.value)
         size = int(np.prod(shape)) * dtype.itemsize
         memory = (ctypes.c_char * size).from_address(self.addresses[tensor.name])
         return np.frombuffer(memory, dtype).reshape(shape)
@@ -278,7 +284,6 @@ def stand_in(version: str = "10.3.0", **changes: Any) -> TensorRt:
         "Runtime": type("Runtime", (Runtime,), {"version": version}),
         "OnnxParser": Parser,
         "TensorIOMode": TensorIOMode,
-        "nptype": DTYPES.__getitem__,
     }
     kept = {name: part for name, part in (api | changes).items() if part is not None}
     return TensorRt(SimpleNamespace(**kept), "tensorrt", version)

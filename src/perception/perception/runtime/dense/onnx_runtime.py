@@ -11,7 +11,7 @@ import numpy as np
 from perception.configuration import ConfigurationError
 from perception.ops.arrays import Array
 from perception.runtime.dense.onnx_file import read_network
-from perception.runtime.dense.region import TensorSpec, check_arrays
+from perception.runtime.dense.region import TensorSpec, check_arrays, check_results
 
 #: ONNX Runtime's names of the types that regions exchange with the executor.
 DTYPES = {
@@ -46,8 +46,7 @@ class OnnxRuntimeRegion:
     def run(self, inputs: Mapping[str, Array], out: Mapping[str, Array] | None = None) -> dict[str, Array]:
         """Execute the network once; as `DenseRegion.run`, with arrays in CPU memory."""
         feeds = _on_cpu(check_arrays(inputs, self.inputs, "input"))
-        given = {name: self.outputs[name] for name in out or {} if name in self.outputs}
-        results = _on_cpu(check_arrays(out or {}, given, "output"))
+        results = _on_cpu(check_results(out, self.outputs))
         try:
             if not results:
                 return dict(zip(self.outputs, self._session.run(list(self.outputs), feeds), strict=True))

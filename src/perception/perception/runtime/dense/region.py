@@ -94,3 +94,9 @@ def check_arrays(found: Mapping[str, Array], wanted: Mapping[str, TensorSpec], w
         problem = f"'{missing[0]}' is missing" if missing else f"'{unknown[0]}' is unknown"
         raise ValueError(f"{what} {problem}; the network has {', '.join(sorted(wanted))}")
     return {name: arrays.as_array(found[name], spec.dtype, spec.shape, name) for name, spec in wanted.items()}
+
+
+def check_results(out: Mapping[str, Array] | None, outputs: Mapping[str, TensorSpec]) -> dict[str, Array]:
+    """Check the arrays that results are to be written to, which may be some of the outputs only; as `check_arrays`."""
+    given = out or {}
+    return check_arrays(given, {name: spec for name, spec in outputs.items() if name in given}, "output")

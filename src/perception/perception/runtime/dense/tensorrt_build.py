@@ -74,7 +74,7 @@ def build_engine(
     if plan is None and stop is not None and stop.is_set():
         raise BuildStoppedError(f"{path.name}: the build of its engine was stopped")
     if plan is None:
-        raise ConfigurationError(f"{path}: {tensorrt} cannot build it ({build.last_error()})")
+        raise ConfigurationError(f"{path}: {tensorrt} cannot build it ({build.messages.last_error()})")
     timed = b"" if times is None else bytes(times.serialize())
     elapsed_s = time.monotonic() - begin_s
     return BuiltEngine(bytes(plan), definition.num_layers, tuple(build.skipped), timed, elapsed_s)
@@ -104,7 +104,7 @@ class _Build:
         parser = self.api.OnnxParser(definition, self.messages)
         if not parser.parse(network):
             self.refused = [_in_words(parser.get_error(index)) for index in range(parser.num_errors)]
-            self.refused = self.refused or [self.last_error()]
+            self.refused = self.refused or [self.messages.last_error()]
         return definition
 
     def parse(self, network: bytes) -> Any:
@@ -144,10 +144,6 @@ class _Build:
             return None
         config.progress_monitor = make_monitor(self.api, BuildProgress(self.path.name, stop))
         return config.progress_monitor
-
-    def last_error(self) -> str:
-        """What TensorRT complained about last, in one line."""
-        return " ".join(self.messages.errors[-1].split()) if self.messages.errors else "it does not say why"
 
     def _set_precision(self, config: Any) -> None:
         if self.settings.precision == "exported":

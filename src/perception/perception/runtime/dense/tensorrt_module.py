@@ -1,6 +1,6 @@
 """The one place that imports TensorRT, and what the installed one can do.
 
-Two modules serve: `tensorrt` (JetPack, CUDA machines; 8 to 11) and `tensorrt_rtx_bindings` (TensorRT for RTX, which
+Two modules serve: `tensorrt` (JetPack, CUDA machines; 8.5 to 11) and `tensorrt_rtx_bindings` (TensorRT for RTX, which
 builds engines on machines without a GPU). Their Python API is the same where it is used here, but for what
 `TensorRt.lacks` tells.
 """
@@ -16,7 +16,9 @@ from typing import Any, Literal
 from perception.configuration import ConfigurationError
 
 MODULES = ("tensorrt", "tensorrt_rtx_bindings", "tensorrt_rtx")
-Capability = Literal["precision flags", "timing cache", "DLA", "progress", "runtime cache"]
+#: From here on engines tell the names of their inputs, and run on any stream.
+OLDEST = (8, 5)
+Capability = Literal["precision flags", "timing cache", "DLA", "progress"]
 logger = logging.getLogger(__name__)
 
 
@@ -48,11 +50,8 @@ class TensorRt:
             return f"{self} times nothing while it builds" if self.is_rtx else None
         if capability == "DLA":
             return f"{self} runs on GPUs only" if self.is_rtx else None
-        if capability == "progress":
-            return (
-                None if hasattr(self.api, "IProgressMonitor") else f"{self} reports no progress and cannot be stopped"
-            )
-        return None if hasattr(self.api, "IRuntimeCache") else f"{self} compiles nothing at run time"
+        has = hasattr(self.api, "IProgressMonitor")
+        return None if has else f"{self} reports no progress and cannot be stopped"
 
     def network_flags(self, typed_by_file: bool) -> int:
         """Say how a network is made: with the batch among its axes, with the types of the ONNX file or free ones."""
@@ -60,6 +59,10 @@ class TensorRt:
         members = dict(getattr(flags, "__members__", {}))
         wanted = ["EXPLICIT_BATCH"] + ["STRONGLY_TYPED"] * typed_by_file
         return sum(1 << int(members[name]) for name in wanted if name in members)
+
+    def numbers(self) -> tuple[int, ...]:
+        """Give the version as numbers, as far as they go: (10, 3)."""
+        return tuple(int(part) for part in self.version.split(".")[:2] if part.isdigit())
 
     def __str__(self) -> str:
         return f"{'TensorRT-RTX' if self.is_rtx else 'TensorRT'} {self.version}"
@@ -77,7 +80,10 @@ def find_tensorrt() -> TensorRt:
             api = importlib.import_module(name)
         except ImportError:
             continue
-        return TensorRt(api, name, str(api.__version__))
+        found = TensorRt(api, name, str(api.__version__))
+        if not found.is_rtx and found.numbers() < OLDEST:
+            raise ConfigurationError(f"device 'cuda': {found} is too old for dense regions; install 8.5 or later")
+        return found
     raise ConfigurationError(
         "device 'cuda': dense regions need TensorRT, which comes with JetPack; elsewhere type: pip install tensorrt"
     )
@@ -97,5 +103,9 @@ def make_logger(api: Any) -> Any:
             if kind in (severity.ERROR, severity.INTERNAL_ERROR):
                 self.errors.append(message)
             logger.log(levels.get(kind, 5), "%s", message)
+
+        def last_error(self) -> str:
+            """What TensorRT complained about last, in one line."""
+            return " ".join(self.errors[-1].split()) if self.errors else "it does not say why"
 
     return Messages()
