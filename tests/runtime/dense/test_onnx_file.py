@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
@@ -75,6 +75,7 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
         read_network(tmp_path / "net.onnx")
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_damage_is_found_or_harmless_but_never_another_error(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

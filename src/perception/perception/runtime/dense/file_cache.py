@@ -56,6 +56,12 @@ class FileCache:
             os.utime(path)
         return content
 
+    def latest(self, pattern: str) -> list[str]:
+        """List the files whose names match a pattern, the latest used first."""
+        with contextlib.suppress(OSError):
+            return [path.name for path in sorted(self.folder.glob(pattern), key=_used_at, reverse=True)]
+        return []
+
     def write(self, name: str, *parts: bytes) -> bool:
         """Write a file as a whole; False, and a warning the first time, where that cannot be done."""
         temporary = self.folder / f".{name}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}"
@@ -77,9 +83,8 @@ class FileCache:
     def trim(self, pattern: str, limit_bytes: int, keep: str) -> None:
         """Remove the files that were not used for longest until the others are small enough; one is always kept."""
         with contextlib.suppress(OSError):
-            used = sorted((path.stat().st_mtime, path) for path in self.folder.glob(pattern) if path.name != keep)
             total = sum(path.stat().st_size for path in self.folder.glob(pattern))
-            for _, path in used:
+            for path in sorted((path for path in self.folder.glob(pattern) if path.name != keep), key=_used_at):
                 if total > limit_bytes:
                     total -= path.stat().st_size
                     path.unlink()
@@ -135,3 +140,7 @@ class FileCache:
                 FOLDER_VARIABLE,
             )
         self._warned = True
+
+
+def _used_at(path: Path) -> float:
+    return path.stat().st_mtime

@@ -32,14 +32,15 @@ class OnnxRuntimeRegion:
     Args:
         path: the ONNX file.
         threads: threads that one call may use, the calling one included.
+        network: what to run instead of the file's own contents.
 
     Raises:
         ConfigurationError: ONNX Runtime is not installed, or cannot load the file.
     """
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
+    def __init__(self, path: Path, threads: int = 1, network: bytes | None = None) -> None:
         self._name = path.name
-        self._session: Any = _load_session(path, threads)
+        self._session: Any = _load_session(read_network(path) if network is None else network, path, threads)
         self.inputs: Mapping[str, TensorSpec] = _specs(self._session.get_inputs(), path)
         self.outputs: Mapping[str, TensorSpec] = _specs(self._session.get_outputs(), path)
 
@@ -72,8 +73,7 @@ class OnnxRuntimeRegion:
         return {name: results[name] if name in results else value.numpy() for name, value in values}
 
 
-def _load_session(path: Path, threads: int) -> Any:
-    network = read_network(path)
+def _load_session(network: bytes, path: Path, threads: int) -> Any:
     try:
         import onnxruntime
     except ImportError:
