@@ -23,8 +23,9 @@ test: setup ## all tests
 test-cuda: setup ## kernel tests with the CUDA sources run on the CPU, under sanitizers
 	@$(PYTHON) scripts/sanitized.py -m pytest --device emulated $(or $(TESTS),tests/ops tests/kernels)
 
-fuzz: setup ## random calls of every operation for SECONDS=60, under sanitizers
+fuzz: setup ## random calls of every operation, and damaged bundles, SECONDS=60 each, under sanitizers
 	@$(PYTHON) scripts/sanitized.py -m tests.kernels.fuzz --seconds $(or $(SECONDS),60)
+	@$(PYTHON) scripts/sanitized.py -m tests.bundle.fuzz --seconds $(or $(SECONDS),60)
 
 cuda-check: setup ## compile the CUDA sources for every GPU generation (needs nvcc 13 and clang-19)
 	@$(PYTHON) scripts/check_cuda.py

@@ -1,7 +1,7 @@
 """Run Python with kernels under AddressSanitizer and UndefinedBehaviorSanitizer, CUDA sources emulated on the CPU.
 
     python scripts/sanitized.py -m pytest --device emulated tests/ops      (make test-cuda)
-    python scripts/sanitized.py -m tests.kernels.fuzz --seconds 60         (make fuzz)
+    python scripts/sanitized.py -m tests.kernels.fuzz --seconds 60         (make fuzz; and tests.bundle.fuzz)
 
 Builds kernels/ in the mode EMULATED into build/emulated, then starts an interpreter with the sanitizers preloaded.
 """

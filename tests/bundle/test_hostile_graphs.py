@@ -99,7 +99,8 @@ def write_changed(folder: Path, change: Change) -> Path:
         (adding(more=1), "unknown key 'more'"),
         # types and shapes
         (setting("stem.0", "weights", "kernel", to="down1.0.kernel"), "has the shape [8, 8, 8], expected [27, 4, any]"),
-        (setting("stem.0", "weights", "norm", to="classifier"), "'classifier.weight' has the shape (3, 8)"),
+        (setting("stem.0", "weights", "norm", to="classifier"), "has the shape [3, 8], expected [8]"),
+        (setting("stem.0", "weights", "norm", to="ghost"), "there is no tensor 'ghost.weight' in the weights"),
         (setting("stem.0", "weights", "bias", to="classifier.bias"), "'classifier.bias' has the shape [3]"),
         (setting("stem.0", "dtype", to="float16"), "its input 'features' is float32"),
         (setting("stem.0", "dtype", to="float64"), "dtype"),

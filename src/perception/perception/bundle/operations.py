@@ -60,8 +60,10 @@ class Arguments:
         if "norm" in weights:
             for vector in NORM_VECTORS:
                 name = f"{weights['norm']}.{vector}"
-                if self.shapes.get(name) != (channels,):
-                    raise MisfitError(f"'{name}' has the shape {self.shapes.get(name)}, expected [{channels}]")
+                if name not in self.shapes:
+                    raise MisfitError(f"there is no tensor '{name}' in the weights")
+                if self.shapes[name] != (channels,):
+                    raise MisfitError(f"'{name}' has the shape {list(self.shapes[name])}, expected [{channels}]")
             if not 0 < self.attribute("norm_epsilon", float, 1e-5) < 1:
                 raise MisfitError("its attribute 'norm_epsilon' must lie between 0 and 1")
         if "bias" in weights:

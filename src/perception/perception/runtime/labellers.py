@@ -129,4 +129,4 @@ class BlockLabeller:
         for block in blocks:
             own = block_features(points[block.rows], block.center_m, self._settings)
             features.append(own[:, np.arange(largest) % own.shape[1]])
-        return np.stack(features)
+        return np.ascontiguousarray(np.stack(features))

@@ -16,6 +16,7 @@ from perception.runtime.executor import GraphExecutor
 from perception.runtime.labellers import BlockLabeller, PointLabeller, VoxelLabeller
 from perception.runtime.operations import Setting
 from perception.runtime.place import HOST
+from perception.runtime.region_checks import check_regions
 from perception.runtime.timing import StageTimer
 from perception.types import Frame, LabelledCloud, PointCloud
 
@@ -83,6 +84,7 @@ def load_executor(bundle: Bundle, device: str = "cpu", threads: int | None = Non
     regions = {
         file: load_region(bundle.folder / file, device, threads) for file in dict.fromkeys(bundle.graph.regions())
     }
+    check_regions(bundle.graph, regions, bundle.folder)
     return GraphExecutor(bundle.graph, Setting(bundle.tensors, HOST, threads, regions))
 
 

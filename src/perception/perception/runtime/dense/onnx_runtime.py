@@ -41,8 +41,11 @@ class OnnxRuntimeRegion:
     def __init__(self, path: Path, threads: int = 1, network: bytes | None = None) -> None:
         self._name = path.name
         self._session: Any = _load_session(read_network(path) if network is None else network, path, threads)
-        self.inputs: Mapping[str, TensorSpec] = _specs(self._session.get_inputs(), path)
-        self.outputs: Mapping[str, TensorSpec] = _specs(self._session.get_outputs(), path)
+        try:
+            self.inputs: Mapping[str, TensorSpec] = _specs(self._session.get_inputs(), path)
+            self.outputs: Mapping[str, TensorSpec] = _specs(self._session.get_outputs(), path)
+        except UnicodeDecodeError:
+            raise ConfigurationError(f"{path}: a name in it is not UTF-8 text; export the bundle again") from None
 
     def run(self, inputs: Mapping[str, Array], out: Mapping[str, Array] | None = None) -> dict[str, Array]:
         """Execute the network once; as `DenseRegion.run`, with arrays in CPU memory."""
