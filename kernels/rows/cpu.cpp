@@ -85,6 +85,10 @@ void cast(const void* values, int32_t from, int64_t count, int32_t to, void* out
   });
 }
 
+void require_count(int64_t count) {
+  require(count >= 0 && count <= INT64_MAX / 8, "the number of values must lie in 0..2^60");
+}
+
 void require_row_bytes(int32_t row_bytes) {
   require(row_bytes >= 1 && row_bytes <= kMostRowBytes, "the bytes of a row must lie in 1..2^24");
 }
@@ -148,7 +152,7 @@ pk_status pk_take_rows(const pk_execution* where, const void* values, int32_t ro
 pk_status pk_cast(const pk_execution* where, const void* values, int32_t from_dtype, int64_t count, int32_t to_dtype,
                   void* output) {
   return pk::guarded("casting", [&] {
-    pk::require(count >= 0 && count <= INT64_MAX / 8, "the number of values must lie in 0..2^60");
+    pk::require_count(count);
     pk::require_dtype(from_dtype);
     pk::require_dtype(to_dtype);
     pk::require_array(values, count, "values");
@@ -156,6 +160,18 @@ pk_status pk_cast(const pk_execution* where, const void* values, int32_t from_dt
     if (const pk::Gpu gpu = pk::gpu_of(where))
       return PK_CUDA(pk::cuda::cast(gpu, values, from_dtype, count, to_dtype, output));
     pk::cast(values, from_dtype, count, to_dtype, output, pk::threads_for(where, 4 * count));
+  });
+}
+
+pk_status pk_cast_integers(const pk_execution* where, const int32_t* values, int64_t count, float* output) {
+  return pk::guarded("casting integers", [&] {
+    pk::require_count(count);
+    pk::require_array(values, count, "values");
+    pk::require_array(output, count, "output");
+    if (const pk::Gpu gpu = pk::gpu_of(where)) return PK_CUDA(pk::cuda::cast_integers(gpu, values, count, output));
+    pk::each_part(count, pk::threads_for(where, 4 * count), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) output[i] = static_cast<float>(values[i]);
+    });
   });
 }
 }

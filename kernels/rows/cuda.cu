@@ -55,6 +55,11 @@ __global__ void convert(const From* values, int64_t count, bool wide, To* output
   for (int64_t i = at; i < at + kFew && i < count; ++i) output[i] = from_float<To>(to_float(values[i]));
 }
 
+__global__ void convert_integers(const int32_t* values, int64_t count, float* output) {
+  const int64_t i = global_index();
+  if (i < count) output[i] = static_cast<float>(values[i]);
+}
+
 // --- rows of any elements, in units of as many bytes as all addresses and lengths are multiples of ---
 
 template <typename Body>
@@ -156,6 +161,10 @@ void cast(const Gpu& gpu, const void* values, int32_t from_dtype, int64_t count,
              static_cast<const From*>(values), count, wide<From>(values) && wide<To>(output), static_cast<To*>(output));
     });
   });
+}
+
+void cast_integers(const Gpu& gpu, const int32_t* values, int64_t count, float* output) {
+  launch(gpu, {{"elements", count}}, convert_integers, blocks(count, kThreads), kThreads, 0, values, count, output);
 }
 
 }  // namespace pk::cuda

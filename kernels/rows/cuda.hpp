@@ -16,6 +16,8 @@ void take_rows(const Gpu& gpu, const void* values, int32_t row_bytes, int64_t n_
 
 void cast(const Gpu& gpu, const void* values, int32_t from_dtype, int64_t count, int32_t to_dtype, void* output);
 
+void cast_integers(const Gpu& gpu, const int32_t* values, int64_t count, float* output);
+
 void best_class(const Gpu& gpu, const Scores& call, int32_t dtype);
 
 void spread_labels(const Gpu& gpu, const uint8_t* class_ids, const float* probabilities, int64_t n_voxels,

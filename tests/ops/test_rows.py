@@ -110,6 +110,15 @@ def test_rounding_to_halves_equals_numpy(device, threads):
     np.testing.assert_array_equal(np.signbit(found[found == 0]), np.signbit(expected[found == 0]))
 
 
+@pytest.mark.parametrize("shape", [(0, 4), (7,), (700, 4), (40_000,)])
+def test_integers_become_the_nearest_floats(device, shape, threads):
+    limits = np.array([0, -1, 1 << 24, (1 << 24) + 1, -(1 << 24) - 3, (1 << 31) - 1, -(1 << 31)], np.int64)
+    values = np.resize(limits, shape).astype(np.int32)
+    found = run(ops.cast, device, values, np.float32, threads=threads)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, values.astype(np.float32))
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(0, 3), (5,), (3, 7, 11)])
 def test_casting_to_the_same_type_copies(device, shape, dtype):

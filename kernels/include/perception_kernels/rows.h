@@ -34,6 +34,9 @@ PK_API pk_status pk_take_rows(const pk_execution* where, const void* values, int
 PK_API pk_status pk_cast(const pk_execution* where, const void* values, int32_t from_dtype, int64_t count,
                          int32_t to_dtype, void* output);
 
+/* output [count] = values [count], such as coordinates, as float32, to the nearest and on a tie to the even one. */
+PK_API pk_status pk_cast_integers(const pk_execution* where, const int32_t* values, int64_t count, float* output);
+
 /* The class of the highest score of each row of scores [rows, classes], stored as `dtype`, the lowest class of several,
  * and its probability by softmax over the row. classes: 1 to 255. A row with a NaN, or whose highest score is infinite,
  * is PK_NO_CLASS. */

@@ -30,6 +30,7 @@ binding.declare(
     pk_concatenate_columns="ppilp",
     pk_take_rows="pilplip",
     pk_cast="pilip",
+    pk_cast_integers="plp",
     pk_best_class="pilipp",
     pk_spread_labels="pplplpp",
 )
@@ -123,19 +124,25 @@ def cast(values: Any, dtype: DTypeLike, *, threads: int | None = None, out: Any 
     """Convert between float32 and float16, to the nearest and on a tie to the even one; too large becomes infinite.
 
     Args:
-        values: float32 or float16, of any shape.
+        values: float32 or float16, of any shape; or int32, such as coordinates, to float32.
         dtype: float32 or float16.
         threads: CPU threads, all by default.
         out: where the result goes, apart from the input; a new array if None.
     """
-    wanted, found = np.dtype(dtype), float_dtype(values, "values")
+    wanted, found = np.dtype(dtype), dtype_of(values, "values")
+    integers = found == np.int32 and wanted == np.float32
+    if not integers:
+        float_dtype(values, "values")
     if wanted not in DTYPE_CODES:
         raise ValueError(f"dtype must be float32 or float16, found {wanted.name}")
     values = view(values, "values")
     values = as_array(values, found, tuple(values.shape), "values")
     result = output(out, values, tuple(values.shape), wanted, (values,))
-    arguments = (values, DTYPE_CODES[found], prod(values.shape), DTYPE_CODES[wanted], result)
-    binding.call("pk_cast", *arguments, threads=threads)
+    if integers:
+        binding.call("pk_cast_integers", values, prod(values.shape), result, threads=threads)
+    else:
+        codes = (DTYPE_CODES[found], prod(values.shape), DTYPE_CODES[wanted])
+        binding.call("pk_cast", values, *codes, result, threads=threads)
     return result
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.bundle.format import BlockSettings
-from perception.runtime import rows
+from perception.ops import rows
 from perception.runtime.blocks import Block, block_features, cut_into_blocks
 from perception.runtime.place import HOST, Place
 from perception.runtime.timing import StageTimer

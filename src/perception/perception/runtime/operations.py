@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from perception import ops
 from perception.bundle.graph import Operation, Spec
+from perception.ops import rows
 from perception.ops.tuning import ConvolutionTuner
-from perception.runtime import rows
 from perception.runtime.dense.region import DenseRegion
 from perception.runtime.place import Place
 from perception.runtime.weights import LayerWeights, layer_weights
