@@ -21,7 +21,7 @@ test: setup ## all tests
 	@$(PYTHON) -m pytest $(TESTS)
 
 test-cuda: setup ## kernel tests with the CUDA sources run on the CPU, under sanitizers
-	@$(PYTHON) scripts/sanitized.py -m pytest --device emulated $(or $(TESTS),tests/ops tests/kernels)
+	@$(PYTHON) scripts/sanitized.py -m pytest --device emulated $(or $(TESTS),tests/ops tests/kernels tests/runtime/device)
 
 fuzz: setup ## random calls of every operation, and damaged bundles, SECONDS=60 each, under sanitizers
 	@$(PYTHON) scripts/sanitized.py -m tests.kernels.fuzz --seconds $(or $(SECONDS),60)

@@ -1,0 +1,55 @@
+"""A GPU as the executor sees it: `perception.runtime.place` has the CPU."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from perception.ops.arrays import Array
+from perception.runtime.device.arrays import DeviceArray
+from perception.runtime.device.device import Device
+from perception.runtime.device.streams import Streams
+
+
+class GpuArena:
+    """GPU memory that holds many values at planned offsets."""
+
+    def __init__(self, streams: Streams, size: int) -> None:
+        self._streams = streams
+        self._memory = DeviceArray.empty(streams, (size,), np.uint8)
+        # As in perception.ops: with this set, tests notice a cell that a kernel never writes.
+        self._poison = os.environ.get("PERCEPTION_KERNELS_POISON") == "1"
+
+    def view(self, offset: int, shape: Sequence[int], dtype: DTypeLike) -> DeviceArray:
+        """Give an array of undefined contents on a part of it."""
+        part = self._memory.part(tuple(shape), dtype, offset)
+        if self._poison and part.nbytes and not self._streams.capturing:
+            self._streams.driver.fill(part.address, 0xFF, part.nbytes, self._streams.current)
+        return part
+
+
+class GpuPlace:
+    """The memory of a GPU, with the streams of one engine."""
+
+    def __init__(self, device: Device) -> None:
+        self.streams = Streams(device)
+
+    def upload(self, array: NDArray[Any]) -> DeviceArray:
+        """Copy a CPU array to the GPU."""
+        return DeviceArray.from_host(self.streams, array)
+
+    def download(self, array: Array) -> NDArray[Any]:
+        """Wait for an array, and copy it to the CPU; a CPU array is given back as it is."""
+        return array.to_host() if isinstance(array, DeviceArray) else array
+
+    def arena(self, size: int) -> GpuArena:
+        """Allocate a piece of memory of so many bytes."""
+        return GpuArena(self.streams, size)
+
+    def close(self) -> None:
+        """Wait for all work and give the streams back."""
+        self.streams.close()
