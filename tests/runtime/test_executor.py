@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -227,3 +228,16 @@ def test_half_precision_between_casts() -> None:
     assert found["x0h"].dtype == np.float16
     assert found["x2"].dtype == np.float32
     assert_close(found["scores"], plain(frame)["scores"], 1e-2)
+
+
+def test_executors_run_side_by_side_in_threads() -> None:
+    frames = [made_up_frame(800, seed) for seed in range(4)]
+    expected = [executor_of().run(frame)["scores"].copy() for frame in frames]
+
+    def run_often(frame: dict[str, np.ndarray]) -> list[np.ndarray]:
+        executor = executor_of()
+        return [executor.run(frame)["scores"].copy() for _ in range(20)]
+
+    with ThreadPoolExecutor(len(frames)) as pool:
+        for scores, wanted in zip(pool.map(run_often, frames), expected, strict=True):
+            assert all(np.array_equal(one, wanted) for one in scores)

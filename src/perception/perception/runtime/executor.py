@@ -49,12 +49,14 @@ class GraphExecutor:
     Attributes:
         plan: which part of the arena each value uses.
         arena_bytes: how large the arena is at present.
+        shapes: of the weights, by name.
     """
 
     def __init__(self, checked: CheckedGraph, setting: Setting) -> None:
         self.checked = checked
         self.plan = MemoryPlan.of(checked)
         self.arena_bytes = 0
+        self.shapes = {name: tensor.shape for name, tensor in setting.tensors.items()}
         self._setting = setting
         self._arena: Arena | None = None
         self._steps = _steps(checked, setting)
