@@ -20,8 +20,6 @@ Labels = tuple[NDArray[np.uint8], NDArray[np.float32]]
 #: points float [B, classes, N] from float32 [B, C, N]. All arrays lie where it runs.
 Score: TypeAlias = Callable[..., Any]
 
-#: The class of points that have none.
-UNLABELLED = 255
 #: Blocks that go through the network at once: enough to keep it busy, few enough for a cache.
 BLOCKS_AT_ONCE = 8
 
