@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,39 @@ def test_a_folder_with_other_files_is_not_touched(tmp_path: Path, values: dict[s
     with pytest.raises(ConfigurationError, match=r"thesis\.tex"):
         write_bundle(tmp_path, values, TENSORS)
     assert (tmp_path / "thesis.tex").read_text() == "precious"
+
+
+def test_further_files_are_written_with_their_checksums_and_replaced(tmp_path: Path, values: dict[str, Any]) -> None:
+    folder = tmp_path / "tiny"
+    written = write_bundle(folder, values, TENSORS, files={"graph.json": b"{}", "dense_0.onnx": b"onnx"})
+    assert (folder / "dense_0.onnx").read_bytes() == b"onnx"
+    assert written.files["graph.json"] == hashlib.sha256(b"{}").hexdigest()
+    write_bundle(folder, values, TENSORS, files={"graph.json": b"[]"})
+    assert sorted(entry.name for entry in folder.iterdir()) == ["bundle.yaml", "graph.json", "weights.safetensors"]
+    assert list(load_description(folder).files) == ["graph.json"]
+
+
+def test_a_file_that_the_bundle_does_not_list_is_not_deleted(tmp_path: Path, values: dict[str, Any]) -> None:
+    write_bundle(tmp_path / "tiny", values, TENSORS, files={"graph.json": b"{}"})
+    (tmp_path / "tiny" / "notes.txt").write_text("precious")
+    with pytest.raises(ConfigurationError, match=r"notes\.txt"):
+        write_bundle(tmp_path / "tiny", values, TENSORS)
+    assert (tmp_path / "tiny" / "notes.txt").read_text() == "precious"
+
+
+def test_what_does_not_pass_the_check_leaves_the_old_bundle(tmp_path: Path, values: dict[str, Any]) -> None:
+    write_bundle(tmp_path / "tiny", values, TENSORS)
+    seen: list[str] = []
+
+    def refuse(folder: Path) -> None:
+        seen.append(load_description(folder).name)
+        raise ConfigurationError("it differs")
+
+    with pytest.raises(ConfigurationError, match="it differs"):
+        write_bundle(tmp_path / "tiny", {**values, "name": "second"}, TENSORS, check=refuse)
+    assert seen == ["second"]
+    assert load_description(tmp_path / "tiny").name == "tiny"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["tiny"]
 
 
 def test_changed_weights_are_noticed(tmp_path: Path, values: dict[str, Any]) -> None:

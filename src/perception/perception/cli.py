@@ -17,7 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": ("perception.data.simulation.command", "make a labelled drive through a procedural street as a bag"),
     "convert": ("perception.data.convert", "make a bag from a SemanticKITTI, KITTI or nuScenes folder"),
     "train": ("perception.training.command", "train a network and write its bundle"),
-    "weights": ("perception.models.weights_command", "make a bundle of a published checkpoint"),
+    "weights": ("perception.export.weights_command", "make a bundle of a published checkpoint"),
     "demo": ("perception.bringup.demo", "simulate, replay through the graph, and report"),
     "check-golden": ("perception.golden.command", "compare networks with the official ones, stage by stage"),
     "parameters": ("perception.ros.parameters_command", "print a node's parameters as a table"),

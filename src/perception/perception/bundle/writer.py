@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,55 +15,68 @@ import yaml
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from perception.bundle.format import DESCRIPTION_FILE, WEIGHTS_FILE, BundleDescription
+from perception.bundle.files import BundleFiles
+from perception.bundle.format import DESCRIPTION_FILE, WEIGHTS_FILE, BundleDescription, read_description
 from perception.bundle.supernet import NORM_COUNTER
 from perception.configuration import ConfigurationError, parse_settings
 
 
 def write_bundle(
-    folder: Path, values: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], half: bool = False
+    folder: Path,
+    values: Mapping[str, Any],
+    tensors: Mapping[str, NDArray[Any]],
+    half: bool = False,
+    files: Mapping[str, bytes] | None = None,
+    check: Callable[[Path], None] | None = None,
 ) -> BundleDescription:
-    """Write a bundle's two files; a bundle that was there before is replaced only when the new one is complete.
+    """Write a bundle; one that was there before is replaced only when the new one is complete.
 
     Args:
         folder: where; made if missing.
-        values: the keys of bundle.yaml, all but the checksum of the weights.
+        values: the keys of bundle.yaml, all but checksums.
         tensors: the weights by name.
         half: round weights to half precision, and leave out what only training counts.
+        files: what else belongs to it, by name: the graph, its ONNX regions, the self-check.
+        check: looks at the complete new folder before it takes the old one's place; what it raises leaves the old one.
 
     Raises:
         ConfigurationError: a description that would not load, a folder that holds something else, or a weight too
             large for half precision.
     """
-    tensors = _halved(tensors) if half else tensors
-    content = save({name: np.asarray(tensor, order="C") for name, tensor in tensors.items()})
-    checksum = hashlib.sha256(content).hexdigest()
-    description = parse_settings(BundleDescription, {**values, "weights_sha256": checksum}, folder / DESCRIPTION_FILE)
+    tensors = halved(tensors) if half else tensors
+    weights = save({name: np.asarray(tensor, order="C") for name, tensor in tensors.items()})
+    contents = {WEIGHTS_FILE: weights, **(files or {})}
+    checksums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    values = {**values, "weights_sha256": checksums.pop(WEIGHTS_FILE), "files": checksums}
+    description = parse_settings(BundleDescription, values, folder / DESCRIPTION_FILE)
     _refuse_foreign(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-        fresh = Path(scratch) / "new"
+        fresh = Path(scratch) / folder.name
         fresh.mkdir()
-        (fresh / WEIGHTS_FILE).write_bytes(content)
+        for name, content in contents.items():
+            (fresh / name).write_bytes(content)
         (fresh / DESCRIPTION_FILE).write_text(_to_yaml(description))
+        if check is not None:
+            check(fresh)
         _replace_folder(folder, fresh, Path(scratch) / "old")
     return description
 
 
-def _halved(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def halved(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Round what layers multiply with (two axes or more); biases and statistics are few and stay as they are."""
-    halved: dict[str, NDArray[Any]] = {}
+    rounded: dict[str, NDArray[Any]] = {}
     for name, tensor in tensors.items():
         if name.endswith(NORM_COUNTER):
             continue
         if np.ndim(tensor) < 2 or not np.issubdtype(tensor.dtype, np.floating):
-            halved[name] = tensor
+            rounded[name] = tensor
             continue
         with np.errstate(over="ignore"):
-            halved[name] = np.asarray(tensor).astype(np.float16)
-        if np.isinf(halved[name]).any():
+            rounded[name] = np.asarray(tensor).astype(np.float16)
+        if np.isinf(rounded[name]).any():
             raise ConfigurationError(f"{name}: holds values beyond half precision (65504); write it in full precision")
-    return halved
+    return rounded
 
 
 def _to_yaml(description: BundleDescription) -> str:
@@ -77,9 +90,17 @@ def _refuse_foreign(folder: Path) -> None:
         return
     if not folder.is_dir():
         raise ConfigurationError(f"{folder}: is a file; give a folder for the bundle")
-    strangers = sorted({entry.name for entry in folder.iterdir()} - {DESCRIPTION_FILE, WEIGHTS_FILE})
+    strangers = sorted({entry.name for entry in folder.iterdir()} - {DESCRIPTION_FILE, WEIGHTS_FILE, *_listed(folder)})
     if strangers:
         raise ConfigurationError(f"{folder}: holds other files ({strangers[0]}); give an empty folder or a bundle")
+
+
+def _listed(folder: Path) -> set[str]:
+    """The further files of a bundle that is there."""
+    try:
+        return set(read_description(BundleFiles(folder, DESCRIPTION_FILE)).files)
+    except ConfigurationError:  # none, or no bundle.yaml of ours: then every other file is a stranger
+        return set()
 
 
 def _replace_folder(folder: Path, fresh: Path, retired: Path) -> None:
