@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": ("perception.data.simulation.command", "make a labelled drive through a procedural street as a bag"),
     "convert": ("perception.data.convert", "make a bag from a SemanticKITTI, KITTI or nuScenes folder"),
     "train": ("perception.training.command", "train a network and write its bundle"),
+    "export": ("perception.export.command", "make a bundle that runs without PyTorch, and compare it with PyTorch"),
     "weights": ("perception.export.weights_command", "make a bundle of a published checkpoint"),
     "demo": ("perception.bringup.demo", "simulate, replay through the graph, and report"),
     "check-golden": ("perception.golden.command", "compare networks with the official ones, stage by stage"),

@@ -13,10 +13,10 @@ from perception.bundle.format import WEIGHTS_FILE
 from perception.bundle.writer import write_bundle
 from perception.classes import NUSCENES_LIDARSEG, SEMANTIC_KITTI, ClassSet
 from perception.configuration import ConfigurationError
+from perception.export.weights_report import describe_network, print_facts, print_mismatch
 from perception.models.checkpoints import read_tensors
 from perception.models.net_config import choose_network
 from perception.models.published import MODELS, OFFICIAL_FEATURES, Published, advise, recognise
-from perception.export.weights_report import describe_network, print_facts, print_mismatch
 
 #: Edge of the voxels that the official networks were trained on.
 OFFICIAL_VOXEL_SIZE_M = 0.05

@@ -1,0 +1,159 @@
+"""From a PyTorch network to a bundle that runs without PyTorch, compared with it before anything is written."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from perception.bundle.deployment_checks import interface_of
+from perception.bundle.format import BundleDescription
+from perception.bundle.graph import GRAPH_FILE, Graph
+from perception.bundle.operations import check_graph
+from perception.bundle.writer import halved, write_bundle
+from perception.configuration import parse_settings
+from perception.export.comparison import Comparer, Comparison, RememberedScores
+from perception.export.lowering import LoweredNetwork, lower
+from perception.export.precision import (
+    FLOAT16_LIMITS,
+    FLOAT32_LIMITS,
+    Loss,
+    Precision,
+    candidates,
+    choose_halves,
+    with_halves,
+)
+from perception.export.self_check import SELF_CHECK_FILE, made_up_street, self_check
+from perception.export.tracing import TracedNetwork, trace
+from perception.export.verification import verify
+from perception.runtime.executor import GraphExecutor
+from perception.runtime.native import NATIVE
+from perception.runtime.operations import Setting
+from perception.runtime.place import HOST
+
+Tensors = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What becomes a bundle.
+
+    Attributes:
+        network: with its weights under their published names; it is not changed.
+        values: the keys of bundle.yaml, all but the engine and checksums.
+        half: store weights in half precision.
+        kept: further files that the bundle is to hold.
+    """
+
+    network: nn.Module
+    values: Mapping[str, Any]
+    half: bool = False
+    kept: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A bundle that was written.
+
+    Attributes:
+        description: its bundle.yaml.
+        graph: its operations.
+        comparison: with PyTorch.
+    """
+
+    description: BundleDescription
+    graph: Graph
+    comparison: Comparison
+
+
+def export_network(
+    source: Source,
+    folder: Path,
+    clouds: Sequence[NDArray[np.float32]] = (),
+    precision: Precision = "float32",
+    progress: Callable[[str], None] = lambda _: None,
+) -> Exported:
+    """Write a bundle: trace, lower, choose types, write, execute, compare; it takes its place only if it agrees.
+
+    Args:
+        source: the network.
+        folder: of the bundle; one that is there is replaced.
+        clouds: float32 [N, 4], x, y, z in metres, intensity, to compare on; by default a small made-up street.
+        precision: what layers compute in; "auto" takes float16 wherever that costs little enough.
+        progress: told what is being done.
+
+    Raises:
+        ConfigurationError: the executor cannot express the network, or does not agree with PyTorch.
+    """
+    progress("tracing the network")
+    tensors = {name: tensor.detach().cpu().numpy() for name, tensor in source.network.state_dict().items()}
+    tensors = halved(tensors) if source.half else tensors
+    values = {**source.values, "engine": NATIVE}
+    draft = parse_settings(BundleDescription, {**values, "weights_sha256": "0" * 64, "files": {}}, folder)
+    traced = trace(_with_weights(source.network, tensors))
+    lowered = lower(traced, interface_of(draft)[0])
+    clouds = clouds or [made_up_street()]
+    graph = _with_precision(precision, lowered, traced, tensors, draft, clouds, progress)
+    half = any(operation.dtype == "float16" for operation in graph.operations)
+    files = {**source.kept, GRAPH_FILE: graph_json(graph), **lowered.regions}
+    files[SELF_CHECK_FILE] = self_check(traced, draft)
+    comparisons: list[Comparison] = []
+
+    def check(written: Path) -> None:
+        limits = FLOAT16_LIMITS if half else FLOAT32_LIMITS
+        comparisons.append(verify(written, traced, lowered.twins, clouds, limits, progress))
+
+    description = write_bundle(folder, values, tensors, files=files, check=check)
+    return Exported(description, graph, comparisons[0])
+
+
+def graph_json(graph: Graph) -> bytes:
+    """A graph as the bytes of its file, one operation a line."""
+    values = graph.model_dump(mode="json", exclude_defaults=True)
+    operations = ",\n  ".join(json.dumps(operation) for operation in values.pop("operations"))
+    head = json.dumps({"format": graph.format, **values})[:-1]
+    return f'{head}, "operations": [\n  {operations}\n]}}\n'.encode()
+
+
+def _with_weights(network: nn.Module, tensors: Tensors) -> nn.Module:
+    """A copy with the weights that the bundle will hold, which may have been rounded."""
+    network = copy.deepcopy(network).cpu()
+    weights = {name: torch.from_numpy(np.array(tensor)) for name, tensor in tensors.items()}
+    network.load_state_dict({**network.state_dict(), **weights})
+    return network
+
+
+def _with_precision(
+    precision: Precision,
+    lowered: LoweredNetwork,
+    traced: TracedNetwork,
+    tensors: Tensors,
+    description: BundleDescription,
+    clouds: Sequence[NDArray[np.float32]],
+    progress: Callable[[str], None],
+) -> Graph:
+    """Choose types; what has dense regions stays as it is: a region's type is chosen where its engine is built."""
+    graph = lowered.graph
+    if precision == "float32" or lowered.regions:
+        return graph
+    if precision == "float16":
+        return with_halves(graph, candidates(graph))
+    reference = RememberedScores(traced)
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
+
+    def loss_of(trial: Graph) -> Loss:
+        executor = GraphExecutor(check_graph(trial, shapes, GRAPH_FILE), Setting(tensors, HOST, None, {}))
+        comparer = Comparer(executor, reference, {}, description)
+        for cloud in clouds:
+            comparer.add(cloud)
+        return Loss(comparer.result.scores.error, comparer.result.agreement)
+
+    return with_halves(graph, choose_halves(graph, loss_of, FLOAT16_LIMITS, progress))

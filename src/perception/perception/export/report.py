@@ -1,0 +1,41 @@
+"""What `perception export` shows when it is done."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from perception.export.exporter import Exported
+from perception.export.weights_report import print_facts
+
+EXACT = "equal"
+
+
+def print_export(console: Console, exported: Exported, folder: Path) -> None:
+    """Print how far the bundle is from PyTorch, stage by stage, and what was written."""
+    table = Table(title="Bundle beside PyTorch", title_justify="left", box=None, header_style="dim", pad_edge=False)
+    table.add_column("stage")
+    table.add_column("values", justify="right")
+    table.add_column("largest error", justify="right")
+    table.add_column("where")
+    for stage, (count, value, error) in exported.comparison.stages().items():
+        table.add_row(stage, str(count), f"{error:.1e}" if error else EXACT, value if error else "")
+    console.print(table)
+    console.print()
+    print_facts(console, _facts(exported, folder))
+
+
+def _facts(exported: Exported, folder: Path) -> Iterable[tuple[str, str]]:
+    comparison, graph = exported.comparison, exported.graph
+    kinds = Counter(operation.dtype for operation in graph.operations if operation.stage != "maps")
+    regions = sum(operation.op == "dense_region" for operation in graph.operations)
+    yield "scores", f"differ by {comparison.scores.error:.1e} of the largest"
+    yield "labels", f"{comparison.agreement:.3%} of {comparison.points:,} points the same"
+    computed = ", ".join(f"{count} in {dtype}" for dtype, count in sorted(kinds.items()))
+    yield "operations", f"{len(graph.operations)}; of those on features {computed}; {regions} dense regions"
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    yield "bundle", f"{folder} ({len(list(folder.iterdir()))} files, {size / 1e6:.1f} MB)"

@@ -1,0 +1,178 @@
+"""Finding what is to be exported: a bundle, its bundle.yaml, or a training configuration with weights."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pydantic
+from safetensors import safe_open
+from torch import nn
+
+from perception.bundle.format import (
+    DESCRIPTION_FILE,
+    WEIGHTS_FILE,
+    BundleDescription,
+    NetworkSettings,
+    PvcnnSettings,
+    load_description,
+)
+from perception.bundle.graph import GRAPH_FILE
+from perception.bundle.supernet import Elasticity
+from perception.classes import NUSCENES_LIDARSEG, SEMANTIC_KITTI, ClassSet
+from perception.configuration import ConfigurationError, Settings, load_settings, load_yaml, parse_settings
+from perception.export.exporter import Source
+from perception.export.self_check import SELF_CHECK_FILE
+from perception.models.build import build_network
+from perception.models.checkpoints import load_checkpoint
+from perception.paths import share_folder
+
+#: Of each point: x, y, z and intensity.
+CLOUD_FEATURES = 4
+
+
+class _Part(Settings):
+    """Some keys of a file with more."""
+
+    model_config = pydantic.ConfigDict(extra="ignore")
+
+
+class _Supernet(_Part):
+    elasticity: Elasticity = Elasticity()
+
+
+class _Data(_Part):
+    source: str = "simulated"
+
+    @property
+    def classes(self) -> ClassSet:
+        """What the clouds of a source are labelled with."""
+        return NUSCENES_LIDARSEG if self.source == "nuscenes" else SEMANTIC_KITTI
+
+
+class _TrainingConfiguration(_Part):
+    """What a bundle takes from a training configuration; the rest is how it was trained."""
+
+    name: str
+    network: NetworkSettings
+    supernet: _Supernet | None = None
+    voxel_size_m: float = pydantic.Field(gt=0)
+    data: _Data = _Data()
+    half_weights: bool = False
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the command line says about a bundle."""
+
+    name: str | None = None
+    license: str | None = None
+    origin: str | None = None
+
+
+def find_source(config: str, weights: Path | None, overrides: Overrides, half: bool = False) -> Source:
+    """Build the network that a configuration describes, with its weights.
+
+    Args:
+        config: a bundle (its folder, or the name of a shipped one), a bundle.yaml, or a training configuration (a
+            file, or its name in config/training).
+        weights: a checkpoint or .safetensors file; by default those of the bundle.
+        overrides: what to say about the result instead.
+        half: store weights in half precision even if they were not stored so before.
+
+    Raises:
+        ConfigurationError: there is no such thing, or its weights are not the network's.
+    """
+    file = _find(config)
+    if file.is_dir() or file.name == DESCRIPTION_FILE:
+        source = _of_bundle(file if file.is_dir() else file.parent, weights, overrides)
+        return replace(source, half=source.half or half)
+    if weights is None:
+        raise ConfigurationError(f"{file}: is a training configuration; give the weights with --weights FILE")
+    source = _of_training(file, weights, overrides)
+    return replace(source, half=source.half or half)
+
+
+def _find(config: str) -> Path:
+    given, shared = Path(config), share_folder() / "config"
+    candidates = [given, shared / "models" / config, shared / "training" / f"{config}.yaml"]
+    for candidate in candidates:
+        if candidate.is_file() or (candidate / DESCRIPTION_FILE).is_file():
+            return candidate
+    raise ConfigurationError(
+        f"no bundle or training configuration '{config}': give a folder with a {DESCRIPTION_FILE}, or a file"
+    )
+
+
+def _of_bundle(folder: Path, weights: Path | None, overrides: Overrides) -> Source:
+    if weights is not None and weights.resolve() == (folder / WEIGHTS_FILE).resolve():
+        weights = None
+    file = folder / DESCRIPTION_FILE
+    description = load_description(folder) if weights is None else load_settings(BundleDescription, file)
+    values = description.model_dump(exclude={"weights_sha256", "files"})
+    if weights is not None:  # what was measured was measured with other weights
+        values |= {"measured": {}, "origin": _origin(weights), "license": "unknown"}
+    stored = weights or folder / WEIGHTS_FILE
+    kept = {
+        name: (folder / name).read_bytes()
+        for name in description.files
+        if name not in (GRAPH_FILE, SELF_CHECK_FILE) and not name.endswith(".onnx")
+    }
+    return _source(description.network, values, stored, _is_half(stored), overrides, kept)
+
+
+def _of_training(file: Path, weights: Path, overrides: Overrides) -> Source:
+    settings = parse_training(file)
+    values = {
+        "format": 1,
+        "name": settings.name,
+        "task": "segmentation",
+        "network": settings.network.model_dump(),
+        "supernet": settings.supernet.elasticity.model_dump() if settings.supernet else None,
+        "classes": settings.data.classes.names,
+        "colors": settings.data.classes.colors.tolist(),
+        "voxel_size_m": settings.voxel_size_m,
+        "license": "unknown",
+        "origin": _origin(weights),
+    }
+    return _source(settings.network, values, weights, settings.half_weights, overrides, {})
+
+
+def parse_training(file: Path) -> _TrainingConfiguration:
+    """Read what a bundle needs of a training configuration.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    values = load_yaml(file)
+    if not isinstance(values, dict) or not {"name", "network", "voxel_size_m"} <= set(values):
+        raise ConfigurationError(f"{file}: neither a {DESCRIPTION_FILE} nor a training configuration")
+    return parse_settings(_TrainingConfiguration, values, file)
+
+
+def _source(
+    settings: Any, values: dict[str, Any], file: Path, half: bool, overrides: Overrides, kept: dict[str, bytes]
+) -> Source:
+    if settings.input_channels != CLOUD_FEATURES and not isinstance(settings, PvcnnSettings):
+        raise ConfigurationError(
+            f"{file}: takes {settings.input_channels} features a voxel; a cloud has x, y, z and intensity"
+        )
+    network: nn.Module = build_network(settings, len(values["classes"]))
+    load_checkpoint(network, file)
+    said = {key: value for key, value in vars(overrides).items() if value is not None}
+    return Source(network, {**values, **said}, half, kept)
+
+
+def _is_half(file: Path) -> bool:
+    """Whether a bundle's weights are stored in half precision."""
+    if file.suffix != ".safetensors":
+        return False
+    with safe_open(file, "numpy") as tensors:
+        return any(tensors.get_slice(name).get_dtype() == "F16" for name in tensors.keys())  # noqa: SIM118
+
+
+def _origin(weights: Path) -> str:
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else ""
+    return f"perception export of {weights.name} (sha256 {digest})"

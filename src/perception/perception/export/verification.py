@@ -1,0 +1,72 @@
+"""Refusing bundles that do not compute what PyTorch computes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import fx
+
+from perception.bundle.loading import load_bundle
+from perception.configuration import ConfigurationError
+from perception.export.comparison import Comparer, Comparison, Recorded
+from perception.export.precision import Limits, Loss
+from perception.runtime.native import load_executor
+
+
+def verify(
+    folder: Path,
+    traced: Recorded,
+    twins: Mapping[str, fx.Node],
+    clouds: Iterable[NDArray[np.float32]],
+    limits: Limits,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Comparison:
+    """Load a bundle as a robot does, and label clouds with it and with PyTorch.
+
+    Args:
+        folder: the bundle.
+        traced: its network.
+        twins: value of its graph -> step of the record.
+        clouds: float32 [N, 4].
+        limits: how far the two may be apart.
+        progress: told what is being done.
+
+    Raises:
+        ConfigurationError: they are further apart; names the first stage and value that are.
+    """
+    bundle = load_bundle(folder)
+    executor = load_executor(bundle)
+    comparer = Comparer(executor, traced, twins, bundle.description)
+    try:
+        for number, cloud in enumerate(clouds, 1):
+            progress(f"comparing the bundle with PyTorch, cloud {number}")
+            comparer.add(cloud)
+    finally:
+        executor.close()
+    check(comparer.result, limits)
+    return comparer.result
+
+
+def check(result: Comparison, limits: Limits) -> None:
+    """Refuse an execution that is further from PyTorch than is allowed; see `verify`."""
+    value = result.first_beyond(limits.values)
+    loss = Loss(result.scores.error, result.agreement)
+    if value is None and limits.allow(loss):
+        return
+    value = value or result.first_beyond(limits.error)
+    if value is None:
+        raise ConfigurationError(
+            f"the scores differ from PyTorch's by {loss.error:.1e} (at most {limits.error:.0e}), and "
+            f"{loss.agreement:.2%} of the points get the same class (at least {limits.agreement:.1%}); "
+            "nothing was written"
+        )
+    maker, error = result.makers[value], result.values[value].error
+    advice = "" if maker.dtype == "float32" else "; try --precision auto"
+    raise ConfigurationError(
+        f"stage '{maker.stage}': '{maker.name}' ({maker.op}) is the first to differ from PyTorch, by {error:.1e} of "
+        f"its largest value (scores by {loss.error:.1e}, {loss.agreement:.2%} of the points get the same class); "
+        f"nothing was written{advice}"
+    )
