@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import threading
@@ -86,13 +87,13 @@ def test_where_types_are_free_flags_say_which(path: Path, precision: str, flags:
     assert (built["flags"], built["network_flags"]) == (flags, 0b01)
 
 
-def test_where_types_are_strict_fp16_is_skipped_with_a_reason(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    built = build(stand_in("11.3.0", BuilderFlag=STRICT), path, precision="fp16")
-    assert json.loads(built.engine)["flags"] == []
-    assert built.skipped == (
-        "fp16: TensorRT 11.3.0 computes in the types of the ONNX file only; export the bundle in half precision",
-    )
-    assert "net.onnx is built without fp16" in caplog.text
+def test_where_types_are_strict_the_network_says_which(path: Path) -> None:
+    built = facts(stand_in("11.3.0", BuilderFlag=STRICT), path, precision="fp16")
+    assert built["flags"] == []
+    graph = onnx.load_from_string(base64.b64decode(built["network"])).graph
+    assert {tensor.data_type for tensor in graph.initializer} == {onnx.TensorProto.FLOAT16}
+    values = [*graph.input, *graph.output]
+    assert {value.type.tensor_type.elem_type for value in values} == {onnx.TensorProto.FLOAT}
 
 
 def test_settings_reach_tensorrt(path: Path) -> None:
@@ -108,10 +109,13 @@ def test_settings_reach_tensorrt(path: Path) -> None:
         ({"dla_core": 0}, "DLA core 0: it computes in half precision or int8; set precision to fp16"),
     ],
 )
-def test_an_accelerator_that_cannot_be_used_is_left_out(path: Path, settings: dict[str, Any], reason: str) -> None:
+def test_an_accelerator_that_cannot_be_used_is_left_out(
+    path: Path, settings: dict[str, Any], reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
     built = build(stand_in(), path, **settings)
     assert built.skipped == (reason,)
     assert json.loads(built.engine)["device"] is None
+    assert f"net.onnx is built without {reason}" in caplog.text
 
 
 @pytest.mark.parametrize(("content", "kept"), [(b"", b"timed"), (b"known", b"known"), (b"damaged", b"timed")])
@@ -168,8 +172,14 @@ def test_the_real_one_builds(tensorrt_rtx: TensorRt, path: Path, caplog: pytest.
 
 def test_what_the_real_one_lacks_is_skipped(tensorrt_rtx: TensorRt, path: Path) -> None:
     assert str(tensorrt_rtx).startswith("TensorRT-RTX 1.")
-    skipped = build(tensorrt_rtx, path, precision="fp16", dla_core=0).skipped
-    assert [reason.split(":")[0] for reason in skipped] == ["fp16", "DLA core 0"]
+    (skipped,) = build(tensorrt_rtx, path, dla_core=0).skipped
+    assert skipped == f"DLA core 0: {tensorrt_rtx} runs on GPUs only"
+
+
+def test_the_real_one_builds_in_half_precision(tensorrt_rtx: TensorRt, path: Path) -> None:
+    built = build(tensorrt_rtx, path, precision="fp16")
+    assert built.skipped == ()
+    assert built.engine != build(tensorrt_rtx, path).engine
 
 
 def test_the_real_one_needs_sizes(tensorrt_rtx: TensorRt, path: Path) -> None:

@@ -12,6 +12,7 @@ from perception.bundle.loading import Bundle, load_bundle
 from perception.configuration import ConfigurationError
 from perception.ops.arrays import Array
 from perception.runtime.dense.region import load_region
+from perception.runtime.dense.sizes import region_sizes
 from perception.runtime.executor import GraphExecutor
 from perception.runtime.labellers import BlockLabeller, PointLabeller, VoxelLabeller
 from perception.runtime.operations import Setting
@@ -81,8 +82,10 @@ class NativeSegmentationEngine:
 
 def load_executor(bundle: Bundle, device: str = "cpu", threads: int | None = None) -> GraphExecutor:
     """Prepare the graph of a bundle."""
+    sizes = region_sizes(bundle)
     regions = {
-        file: load_region(bundle.folder / file, device, threads) for file in dict.fromkeys(bundle.graph.regions())
+        file: load_region(bundle.folder / file, device, threads, bundle.contents[file], sizes)
+        for file in dict.fromkeys(bundle.graph.regions())
     }
     check_regions(bundle.graph, regions, bundle.folder)
     return GraphExecutor(bundle.graph, Setting(bundle.tensors, HOST, threads, regions))

@@ -29,20 +29,29 @@ def read_network(path: Path) -> bytes:
     """Read an ONNX file.
 
     Raises:
-        ConfigurationError: it cannot be read, is damaged, or keeps weights in other files, which no checksum covers.
+        ConfigurationError: it cannot be read; or as in `check_network`.
     """
     try:
         network = path.read_bytes()
     except OSError as error:
         reason = error.strerror or error
         raise ConfigurationError(f"{path}: cannot be read ({reason}); export the bundle again") from None
+    check_network(network, path)
+    return network
+
+
+def check_network(network: bytes, path: Path) -> None:
+    """Check that the contents of an ONNX file are whole and point to no other files.
+
+    Raises:
+        ConfigurationError: they are damaged, or keep weights in other files, which no checksum covers.
+    """
     try:
         external = next(_external_tensors(network), None)
     except ValueError:
         raise ConfigurationError(f"{path}: not an ONNX file, or a damaged one; export the bundle again") from None
     if external is not None:
         raise ConfigurationError(f"{path}: '{external}' lies in another file; export it with all weights inside")
-    return network
 
 
 def read_metadata(network: bytes, key: str) -> str | None:

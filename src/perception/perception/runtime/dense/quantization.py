@@ -82,8 +82,8 @@ def quantize(network: bytes, table: RangeTable, path: Path) -> bytes:
     return quantized
 
 
-def import_onnx() -> Any:
-    """Import the onnx package, which only calibration and quantisation need.
+def import_onnx(purpose: str = "int8") -> Any:
+    """Import the onnx package, which only the change of a network's precision needs.
 
     Raises:
         ConfigurationError: it is not installed.
@@ -91,7 +91,9 @@ def import_onnx() -> Any:
     try:
         import onnx
     except ImportError:
-        raise ConfigurationError("int8 needs the package onnx to write networks; type: pip install onnx") from None
+        raise ConfigurationError(
+            f"{purpose} needs the package onnx to write networks; type: pip install onnx"
+        ) from None
     return onnx
 
 

@@ -6,13 +6,18 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from perception.configuration import ConfigurationError
 from perception.ops import arrays
 from perception.ops.arrays import Array
+from perception.runtime.dense.onnx_file import check_network, read_network
+from perception.runtime.device import gpu_index
+
+if TYPE_CHECKING:
+    from perception.runtime.dense.engines import EngineOptions
+    from perception.runtime.dense.settings import SizeRange
 
 
 @dataclass(frozen=True)
@@ -58,23 +63,40 @@ class DenseRegion(Protocol):
         """Free what the region holds; it cannot be used afterwards."""
 
 
-def load_region(path: Path, device: str = "cpu", threads: int | None = None) -> DenseRegion:
-    """Load one ONNX file with the executor of a device.
+def load_region(
+    path: Path,
+    device: str = "cpu",
+    threads: int | None = None,
+    network: bytes | None = None,
+    sizes: Mapping[str, SizeRange] | None = None,
+    options: EngineOptions | None = None,
+) -> DenseRegion:
+    """Load one ONNX file with the executor of a device: ONNX Runtime on the CPU, TensorRT on a GPU.
 
     Args:
         path: the file.
-        device: "cpu".
+        device: "cpu", "cuda" or "cuda:N".
         threads: how many threads of the CPU may work on it; None: as many as OpenMP may use in this process.
+        network: contents of the file, where it was read before.
+        sizes: how large named sizes get, for an engine of a GPU.
+        options: how engines for a GPU are built and where they are kept.
 
     Raises:
         ConfigurationError: no such file, a damaged one, or a device that nothing here can execute it on.
     """
-    if device == "cpu":
-        # Imported late: a machine that runs everything on its GPU needs no ONNX Runtime.
-        from perception.runtime.dense.onnx_runtime import OnnxRuntimeRegion
+    on_gpu = gpu_index(device) is not None
+    if network is None:
+        network = read_network(path)
+    else:
+        check_network(network, path)
+    # Imported late: a machine that runs everything on its GPU needs no ONNX Runtime, one without GPU no TensorRT.
+    if on_gpu:
+        from perception.runtime.dense.engines import load_on_gpu
 
-        return OnnxRuntimeRegion(path, threads or default_threads())
-    raise ConfigurationError(f"device '{device}': dense regions run on 'cpu'")
+        return load_on_gpu(path, network, device, options, sizes)
+    from perception.runtime.dense.onnx_runtime import OnnxRuntimeRegion
+
+    return OnnxRuntimeRegion(path, threads or default_threads(), network)
 
 
 def default_threads() -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from perception.configuration import ConfigurationError
+from perception.runtime.dense.half_precision import convert_to_half
 from perception.runtime.dense.settings import EngineSettings, SizeRange, stated_sizes
 from perception.runtime.dense.tensorrt_module import TensorRt, make_logger
 from perception.runtime.dense.tensorrt_progress import BuildProgress, make_monitor
@@ -65,7 +66,7 @@ def build_engine(
     """
     begin_s = time.monotonic()
     build = _Build(tensorrt, path, settings or EngineSettings())
-    definition = build.parse(network)
+    definition = build.parse(build.in_precision(network))
     config = build.configure(definition, {**stated_sizes(network, path), **build.settings.sizes})
     times = build.use_timing_cache(config, timing_cache)
     monitor = build.report_progress(config, stop)
@@ -96,6 +97,11 @@ class _Build:
         self.builder = self.api.Builder(self.messages)
         self.skipped: list[str] = []
         self.refused: list[str] = []
+
+    def in_precision(self, network: bytes) -> bytes:
+        """Write half precision into the network where no flag asks for it; int8 is written in before."""
+        to_half = self.settings.precision == "fp16" and self.tensorrt.lacks("precision flags")
+        return convert_to_half(network) if to_half else network
 
     def define(self, network: bytes) -> Any:
         """Read the network; what cannot be read is in `refused`."""
@@ -148,10 +154,8 @@ class _Build:
     def _set_precision(self, config: Any) -> None:
         if self.settings.precision == "exported":
             return
-        if reason := self.tensorrt.lacks("precision flags"):
-            if self.settings.precision == "fp16":
-                self._skip("fp16", f"{reason}; export the bundle in half precision")
-            return
+        if self.tensorrt.lacks("precision flags"):
+            return  # the network says it all
         config.set_flag(self.api.BuilderFlag.FP16)
         if self.settings.precision == "int8":
             config.set_flag(self.api.BuilderFlag.INT8)
