@@ -8,7 +8,7 @@ import torch
 
 from perception import ops
 from perception.ops import binding
-from perception.ops.arrays import as_array
+from perception.ops.arrays import address, as_array
 
 
 def run_python(code, **environment):
@@ -23,6 +23,14 @@ def test_tensors_are_used_where_they_lie():
     assert as_array(tensor, np.int32, (None, 4), "coords").ctypes.data == tensor.data_ptr()
     parameter = torch.nn.Parameter(torch.zeros(2))
     assert as_array(parameter, np.float32, (2,), "bias").ctypes.data == parameter.data_ptr()
+
+
+def test_addresses_are_those_of_the_first_elements():
+    array = np.arange(12, dtype=np.float32).reshape(4, 3)
+    read_only = array[1:]
+    read_only.flags.writeable = False
+    for view in (array, array[2:], array[:, 1:], read_only, array[4:], np.float32(3) + array[0, :1]):
+        assert address(view) == view.__array_interface__["data"][0]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ else has a `__cuda_array_interface__`; results are of the kind of the inputs.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 from collections.abc import Sequence
@@ -27,6 +28,9 @@ DTYPE_CODES = {np.dtype(np.float32): 0, np.dtype(np.float16): 1}
 _POISON = os.environ.get("PERCEPTION_KERNELS_POISON") == "1"
 
 
+_BYTE = ctypes.c_char
+
+
 class Place(NamedTuple):
     """Where an array lies and in which order its work is queued.
 
@@ -39,6 +43,9 @@ class Place(NamedTuple):
     stream: int | None = None
 
 
+_CPU_PLACE = Place(CPU)
+
+
 def as_array(value: Any, dtype: DTypeLike, shape: tuple[int | None, ...], name: str) -> Array:
     """Check that an array is dense, of the wanted type and shape (None: any size); CPU arrays become NumPy arrays.
 
@@ -47,7 +54,7 @@ def as_array(value: Any, dtype: DTypeLike, shape: tuple[int | None, ...], name: 
     """
     array = view(value, name)
     found, contiguous = _layout(array)
-    if found != np.dtype(dtype):
+    if found != dtype:
         raise ValueError(f"{name} must be {np.dtype(dtype).name}, found {found.name}")
     check_shape(array, shape, name)
     if not contiguous:
@@ -57,6 +64,8 @@ def as_array(value: Any, dtype: DTypeLike, shape: tuple[int | None, ...], name: 
 
 def view(value: Any, name: str) -> Array:
     """View a CPU array as a NumPy array, without a copy; leave an array on a GPU as it is."""
+    if type(value) is np.ndarray:
+        return value
     if hasattr(value, "detach"):  # a torch tensor; torch itself is not imported here
         if value.device.type == "cuda":
             return value.detach()
@@ -91,10 +100,13 @@ def as_features(value: Any, name: str, columns: int | None = None) -> tuple[Arra
 
 def check_shape(array: Array, shape: tuple[int | None, ...], name: str) -> None:
     """Raise ValueError unless the array has the shape, where None allows any size."""
-    sizes = zip(array.shape, shape, strict=False)
-    if len(array.shape) != len(shape) or any(wanted not in (None, size) for size, wanted in sizes):
+    found = array.shape
+    fits = len(found) == len(shape)
+    for size, wanted in zip(found, shape, strict=False):
+        fits &= wanted is None or size == wanted
+    if not fits:
         text = ", ".join("any" if size is None else str(size) for size in shape)
-        raise ValueError(f"{name} must have the shape [{text}], found {list(array.shape)}")
+        raise ValueError(f"{name} must have the shape [{text}], found {list(found)}")
 
 
 def empty(like: Array, shape: Sequence[int] | int, dtype: DTypeLike) -> Array:
@@ -141,10 +153,11 @@ def output(
     if not _writable(array):
         raise ValueError("out must be writable, but it is read-only")
     extent = _extent(array)
-    if any(_overlap(extent, _extent(other)) for other in apart_from if other is not None) or any(
-        _overlap(extent, _extent(other)) and extent != _extent(other) for other in in_place_of if other is not None
-    ):
-        raise ValueError("out must not overlap an input of the call; give it memory of its own")
+    for other in apart_from:
+        _require_apart(extent, None if other is None else _extent(other))
+    for other in in_place_of:
+        same = None if other is None else _extent(other)
+        _require_apart(extent, None if same == extent else same)
     return array
 
 
@@ -153,6 +166,9 @@ def address(array: Array | None) -> int | None:
     if array is None:
         return None
     if isinstance(array, np.ndarray):
+        if array.size and array.flags.writeable and array.flags.c_contiguous:
+            buffer: Any = array
+            return ctypes.addressof(_BYTE.from_buffer(buffer))  # a fifth of the time of the next line
         return array.ctypes.data
     return int(array.__cuda_array_interface__["data"][0]) or None
 
@@ -165,7 +181,7 @@ def is_array(value: Any) -> bool:
 def place_of(array: Array) -> Place:
     """Tell where an array lies, with the stream on which its library works at present."""
     if isinstance(array, np.ndarray):
-        return Place(CPU)
+        return _CPU_PLACE
     if hasattr(array, "detach"):
         return Place(array.device.index, _torch().cuda.current_stream(array.device).cuda_stream or None)
     return Place(int(getattr(array, "device_index", 0)), getattr(array, "stream_address", None))
@@ -177,12 +193,14 @@ def common_place(what: str, arrays: Sequence[Array]) -> Place:
     Raises:
         ValueError: they lie in different places.
     """
+    if all(isinstance(array, np.ndarray) for array in arrays):
+        return _CPU_PLACE
     places = [place_of(array) for array in arrays]
     devices = sorted({place.device for place in places})
     if len(devices) > 1:
         names = " and ".join("the CPU" if device == CPU else f"GPU {device}" for device in devices)
         raise ValueError(f"{what}: the arrays lie on {names}; move them to one device first")
-    return next((place for place in places if place.stream is not None), places[0] if places else Place(CPU))
+    return next((place for place in places if place.stream is not None), places[0])
 
 
 def _on_gpu(value: Any) -> bool:
@@ -194,11 +212,14 @@ def _on_gpu(value: Any) -> bool:
 def _extent(array: Array) -> tuple[int, int]:
     """Addresses of a dense array's first byte and of the byte behind its last."""
     begin = address(array) or 0
+    if isinstance(array, np.ndarray):
+        return begin, begin + array.nbytes
     return begin, begin + prod(array.shape) * _layout(array)[0].itemsize
 
 
-def _overlap(a: tuple[int, int], b: tuple[int, int]) -> bool:
-    return a[0] < b[1] and b[0] < a[1] and a[0] < a[1] and b[0] < b[1]
+def _require_apart(a: tuple[int, int], b: tuple[int, int] | None) -> None:
+    if b is not None and max(a[0], b[0]) < min(a[1], b[1]):
+        raise ValueError("out must not overlap an input of the call; give it memory of its own")
 
 
 def _writable(array: Array) -> bool:
