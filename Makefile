@@ -6,7 +6,7 @@ PYTHON := $(VENV)/bin/python
 SOURCES := src tests launch benchmarks scripts
 KERNEL_SOURCES = $(shell find kernels -name '*.cpp' -o -name '*.h' -o -name '*.hpp' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: help setup demo test test-cuda fuzz cuda-check gpu-check lint format bench supernet-check lock clean distclean
+.PHONY: help setup demo test test-cuda fuzz cuda-check onnx-check gpu-check lint format bench supernet-check lock clean distclean
 
 help: ## what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ fuzz: setup ## random calls of every operation, and damaged bundles, SECONDS=60 
 
 cuda-check: setup ## compile the CUDA sources for every GPU generation (needs nvcc 13 and clang-19)
 	@$(PYTHON) scripts/check_cuda.py
+
+onnx-check: setup ## parse and build every shipped ONNX network, or FILES='A.onnx B.onnx', with TensorRT (no GPU needed)
+	@$(PYTHON) scripts/check_onnx.py $(FILES)
 
 gpu-check: ## build for the GPU that is present, test and time every kernel there (no set-up, no network)
 	@python3 scripts/gpu_check.py
