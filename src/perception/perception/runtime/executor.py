@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -57,9 +57,12 @@ class GraphExecutor:
         self.plan = MemoryPlan.of(checked)
         self.arena_bytes = 0
         self.shapes = {name: tensor.shape for name, tensor in setting.tensors.items()}
-        self._setting = setting
         self._arena: Arena | None = None
-        self._steps = _steps(checked, setting)
+        # Operations keep what they are built with: they shall not keep the weights as the file has them, unfolded.
+        tensors = dict(setting.tensors)
+        self._setting = replace(setting, tensors=tensors)
+        self._steps = _steps(checked, self._setting)
+        tensors.clear()
         # Stages as they are timed: tables, then the rest.
         self._stages = [
             ("maps" if table else "network", list(steps)) for table, steps in groupby(self._steps, lambda s: s.is_table)
