@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from perception.bundle.format import BundleDescription, PvcnnSettings
-from perception.bundle.graph import CheckedGraph, Spec
+from perception.bundle.graph import CheckedGraph, Operation, Spec
 from perception.configuration import ConfigurationError
 
 #: The most that the values of a frame may need at once, beside the weights: as much as the largest Jetson has.
@@ -58,22 +58,33 @@ def check_memory(graph: CheckedGraph, description: BundleDescription, source: ob
     Raises:
         ConfigurationError: one sentence that names the operation.
     """
-    sizes = _sizes(graph, largest_counts(graph, description))
+    counts = largest_counts(graph, description)
+    most = max(live_bytes(graph, counts), key=lambda moment: moment[1])
+    if most[1] > MOST_FRAME_BYTES:
+        raise ConfigurationError(
+            f"{source}: '{most[0].name}' would need {most[1] >> 30} GiB for {description.capacity_voxels} voxels, "
+            f"more than the {MOST_FRAME_BYTES >> 30} GiB allowed; lower capacity_voxels or take a smaller network"
+        )
+
+
+def live_bytes(
+    graph: CheckedGraph, counts: Mapping[str, int], counted: Callable[[Operation], bool] = lambda _: True
+) -> Iterator[tuple[Operation, int]]:
+    """Give, for every operation, the size of what is needed while it runs: its inputs, results, and what comes later.
+
+    Args:
+        graph: checked.
+        counts: the sizes that have names.
+        counted: whether what an operation makes counts; the graph's inputs always do.
+    """
     uses = graph.last_uses()
-    ends: dict[int, int] = {}
-    live = sum(sizes[value] for value in graph.graph.inputs)
+    live = sum(spec.bytes(counts) for spec in graph.graph.inputs.values())
+    ending: dict[int, int] = {}
     for number, operation in enumerate(graph.operations):
-        for value in operation.outputs.values():
-            live += sizes[value]
+        for value in operation.outputs.values() if counted(operation) else ():
+            size = graph.specs[value].bytes(counts)
+            live += size
             end = max(uses[value], number)
-            ends[end] = ends.get(end, 0) + sizes[value]
-        if live > MOST_FRAME_BYTES:
-            raise ConfigurationError(
-                f"{source}: '{operation.name}' would need {live >> 30} GiB for {description.capacity_voxels} voxels, "
-                f"more than the {MOST_FRAME_BYTES >> 30} GiB allowed; lower capacity_voxels or take a smaller network"
-            )
-        live -= ends.pop(number, 0)
-
-
-def _sizes(graph: CheckedGraph, counts: Mapping[str, int]) -> dict[str, int]:
-    return {value: spec.bytes(counts) for value, spec in graph.specs.items()}
+            ending[end] = ending.get(end, 0) + size
+        yield operation, live
+        live -= ending.pop(number, 0)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -53,7 +54,7 @@ class NativeSegmentationEngine:
         bundle = load_bundle(folder, description)
         self.description = description
         self.executor = load_executor(bundle, device, threads)
-        self._labeller = _labeller(self.executor, description, threads)
+        self._labeller = make_labeller(self.executor, description, threads)
 
     def warm_up(self) -> None:
         """Label a made-up cloud once."""
@@ -91,8 +92,15 @@ def load_executor(bundle: Bundle, device: str = "cpu", threads: int | None = Non
     return GraphExecutor(bundle.graph, Setting(bundle.tensors, HOST, threads, regions))
 
 
-def _labeller(executor: GraphExecutor, description: BundleDescription, threads: int | None) -> PointLabeller:
-    """Surround the graph with what its network takes."""
+class GraphRunner(Protocol):
+    """What runs a graph, or stands for it."""
+
+    def run(self, inputs: Mapping[str, Array], timer: StageTimer | None = None) -> dict[str, Array]:
+        """See `GraphExecutor.run`."""
+
+
+def make_labeller(executor: GraphRunner, description: BundleDescription, threads: int | None = None) -> PointLabeller:
+    """Surround a graph with what its network takes."""
     if isinstance(description.network, PvcnnSettings):
 
         def score_points(points: Array, timer: StageTimer) -> Array:
