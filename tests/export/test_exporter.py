@@ -20,10 +20,11 @@ from perception.export import exporter
 from perception.export.exporter import Exported, Source, export_network
 from perception.export.lowering import LoweredNetwork
 from perception.export.precision import candidates
-from perception.export.self_check import SELF_CHECK_FILE, made_up_street
+from perception.export.self_check import made_up_street
 from perception.export.sources import Overrides, find_source
 from perception.models.engine import TorchSegmentationEngine
 from perception.runtime import load_engine
+from perception.runtime.self_check import SELF_CHECK_FILE
 from perception.types import Frame, PointCloud
 from tests.export import networks
 

@@ -46,7 +46,7 @@ def test_every_point_is_labelled(engine: Engine, points: np.ndarray) -> None:
     assert result.probabilities.dtype == np.float32
     assert result.class_ids.max() < len(SEMANTIC_KITTI_CLASSES)
     assert ((result.probabilities >= 1 / len(SEMANTIC_KITTI_CLASSES)) & (result.probabilities <= 1)).all()
-    assert list(result.stage_ms) == ["blocks", "features", "network", "labels"]
+    assert list(result.stage_ms) == ["blocks", "features", "maps", "network", "labels"]
 
 
 def test_a_read_only_strided_view_is_taken_as_it_is(engine: Engine, points: np.ndarray) -> None:

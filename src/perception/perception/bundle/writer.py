@@ -81,7 +81,9 @@ def halved(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 
 def _to_yaml(description: BundleDescription) -> str:
     values = description.model_dump(mode="json", exclude_none=True)
-    return yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
+    checksums = {"files": values.pop("files")}  # last, one a line
+    text: str = yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
+    return text + yaml.safe_dump(checksums, sort_keys=False, default_flow_style=False)
 
 
 def _refuse_foreign(folder: Path) -> None:

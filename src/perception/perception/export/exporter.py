@@ -31,13 +31,14 @@ from perception.export.precision import (
     choose_halves,
     with_halves,
 )
-from perception.export.self_check import SELF_CHECK_FILE, made_up_street, self_check
+from perception.export.self_check import made_up_street, self_check
 from perception.export.tracing import TracedNetwork, trace
 from perception.export.verification import verify
 from perception.runtime.executor import GraphExecutor
 from perception.runtime.native import NATIVE
 from perception.runtime.operations import Setting
 from perception.runtime.place import HOST
+from perception.runtime.self_check import SELF_CHECK_FILE
 
 Tensors = Mapping[str, NDArray[Any]]
 

@@ -10,8 +10,6 @@ from perception.bundle.format import BundleDescription
 from perception.export.comparison import Recorded, torch_labeller
 from perception.runtime import StageTimer
 
-SELF_CHECK_FILE = "self_check.safetensors"
-
 
 def made_up_street() -> NDArray[np.float32]:
     """About 2,000 points around a sensor 1.7 m above a road between two walls, with cars, poles and people.

@@ -24,10 +24,10 @@ from perception.bundle.supernet import Elasticity
 from perception.classes import NUSCENES_LIDARSEG, SEMANTIC_KITTI, ClassSet
 from perception.configuration import ConfigurationError, Settings, load_settings, load_yaml, parse_settings
 from perception.export.exporter import Source
-from perception.export.self_check import SELF_CHECK_FILE
 from perception.models.build import build_network
 from perception.models.checkpoints import load_checkpoint
 from perception.paths import share_folder
+from perception.runtime.self_check import SELF_CHECK_FILE
 
 #: Of each point: x, y, z and intensity.
 CLOUD_FEATURES = 4
