@@ -19,111 +19,26 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from ros_graph import Listener, Replay, drive, resident_mib, stack_processes
 
 from perception.bringup.demo.children import Child
 from perception.bringup.demo.isolation import isolated_environment
-from perception.evaluation.latency import summarize, with_totals
+from perception.evaluation.latency import summarize
 from perception.evaluation.machine import describe_machine
 from perception.ros.middleware import prepare_environment
 
-NODE = "/perception/segmentation"
-START_TIMEOUT_S = 120.0
 #: Memory is expected to be flat after this.
 SETTLE_S = 10
 #: The acceptance line: p99 of the overhead.
 TARGET_MS = 15.0
-
-
-class Listener:
-    """A node that notes timings, counts results, and keeps the newest counters from /diagnostics."""
-
-    def __init__(self) -> None:
-        import rclpy
-        from diagnostic_msgs.msg import DiagnosticArray
-        from rclpy.qos import QoSProfile
-        from sensor_msgs.msg import PointCloud2
-
-        from perception_interfaces.msg import FrameTimings
-
-        self._rclpy = rclpy
-        rclpy.init(args=[])
-        self._node = rclpy.create_node("ros_overhead", start_parameter_services=False)
-        self.frames: list[dict[str, float]] = []
-        self.results = 0
-        self.counters: dict[str, str] = {}
-        queue = QoSProfile(depth=20)
-        self._node.create_subscription(FrameTimings, f"{NODE}/debug/timings", self._on_timings, queue)
-        # Raw: what a subscriber does with the result is not measured here.
-        output = f"{NODE}/output/pointcloud/segmentation"
-        self._node.create_subscription(PointCloud2, output, self._on_result, queue, raw=True)
-        self._node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, queue)
-
-    def _on_timings(self, message: Any) -> None:
-        stages = {stage.name: stage.duration_ms for stage in message.stages}
-        self.frames.append(with_totals(stages, message.inference_ms, message.total_ms))
-
-    def _on_result(self, data: bytes) -> None:
-        self.results += 1
-
-    def _on_diagnostics(self, array: Any) -> None:
-        for status in array.status:
-            if status.name == f"{NODE}: frames":
-                self.counters = {pair.key: pair.value for pair in status.values}
-
-    def spin(self, duration_s: float) -> None:
-        """Listen for a while."""
-        end_s = time.monotonic() + duration_s
-        while (left_s := end_s - time.monotonic()) > 0:
-            self._rclpy.spin_once(self._node, timeout_sec=left_s)
-
-    def wait_for_node(self) -> None:
-        """Wait until the node subscribes to clouds."""
-        deadline_s = time.monotonic() + START_TIMEOUT_S
-        while not self._node.get_subscriptions_info_by_topic("/points"):
-            if time.monotonic() > deadline_s:
-                sys.exit(f"{NODE} does not subscribe to /points")
-            self.spin(0.2)
-
-    def close(self) -> None:
-        """Leave the graph."""
-        self._node.destroy_node()
-        self._rclpy.shutdown()
-
-
-def drive(folder: Path, environment: dict[str, str]) -> Path:
-    """The simulated drive, made once."""
-    bag = folder / "hdl64e_10s"
-    if not bag.exists():
-        with Child(
-            ["simulate", "--out", str(bag), "--duration-s", "10"], folder / "simulate.log", environment
-        ) as child:
-            child.wait(600.0)
-    return bag
-
-
-def resident_mib(processes: list[psutil.Process]) -> dict[str, float]:
-    """Resident memory by process: the supervisor, then what it started."""
-    names = ["bringup", *(process.cmdline()[2].rsplit(".", 1)[-1] for process in processes[1:])]
-    return {name: process.memory_info().rss / 2**20 for name, process in zip(names, processes, strict=True)}
-
-
-def stack_processes() -> list[psutil.Process]:
-    """The supervisor and the node processes."""
-    for child in psutil.Process().children():
-        if "bringup" in child.cmdline():
-            return [child, *child.children(recursive=True)]
-    raise RuntimeError("perception bringup does not run")
 
 
 def measure(arguments: argparse.Namespace, environment: dict[str, str]) -> dict[str, Any]:
@@ -131,11 +46,10 @@ def measure(arguments: argparse.Namespace, environment: dict[str, str]) -> dict[
     out: Path = arguments.out
     bag = drive(out, environment)
     listener = Listener()
-    words = ["replay", str(bag), "--loop", "--topics", "/points", "--wait-for-subscribers", "/points"]
     with Child(["bringup", "use_sim_time:=true"], out / "bringup.log", environment):
         listener.wait_for_node()
         processes, memory = stack_processes(), []
-        replay = Child(words, out / "replay.log", environment)
+        replay = Replay(bag, out, environment)
         with replay:
             for _ in track(range(arguments.duration_s), description="replaying at 10 Hz"):
                 listener.spin(1.0)
@@ -143,19 +57,15 @@ def measure(arguments: argparse.Namespace, environment: dict[str, str]) -> dict[
         # The counters are published once a second.
         listener.spin(5.0)
     listener.close()
-    found = re.search(r"published (\d+) messages .*behind schedule: (.*)", replay.log.read_text())
-    if found is None or not listener.frames:
-        sys.exit(f"nothing was measured; see {out}/replay.log and {out}/bringup.log")
-    return figures(listener, memory, int(found[1])) | {"replay_behind_schedule": found[2]}
+    if not listener.frames:
+        sys.exit(f"nothing was measured; see {out}/bringup.log")
+    published, behind = replay.published()
+    return figures(listener, memory, published) | {"replay_behind_schedule": behind}
 
 
 def figures(listener: Listener, memory: list[dict[str, float]], published: int) -> dict[str, Any]:
     """Sum up what was heard."""
-    counters = listener.counters
-    received = int(counters["in"])
-    dropped = {
-        key.removeprefix("dropped."): int(value) for key, value in counters.items() if key.startswith("dropped.")
-    }
+    counts = listener.counts()
     totals = np.array([sum(sample.values()) for sample in memory])
     settled = totals[SETTLE_S:]
     slope = np.polyfit(np.arange(len(settled)), settled, 1)[0] * 60 if len(settled) > 1 else float("nan")
@@ -170,14 +80,8 @@ def figures(listener: Listener, memory: list[dict[str, float]], published: int) 
         "wait_ms": percentiles("wait"),
         "overhead_with_wait_ms": percentiles("overhead", "wait"),
         "inference_ms": percentiles("inference"),
-        "frames": {
-            "published": published,
-            "received": received,
-            "labelled": int(counters["out"]),
-            "results_heard": listener.results,
-            "dropped": dropped,
-        },
-        "lost": published - received,
+        "frames": {"published": published, **counts},
+        "lost": published - counts["received"],
         "memory": {
             "rss_mib": {name: [round(sample[name], 1) for sample in memory] for name in memory[0]},
             "slope_mib_per_min_after_10_s": round(float(slope), 2),
