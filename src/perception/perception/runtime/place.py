@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -36,7 +37,9 @@ class HostArena:
     """CPU memory."""
 
     def __init__(self, size: int) -> None:
-        self._memory = np.empty(size, np.uint8)
+        # A mapping of its own: in the heap it would leave a hole each time that a network is swapped.
+        private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        self._memory = np.frombuffer(mmap.mmap(-1, max(size, 1), flags=private), np.uint8)
         # As in perception.ops: with this set, tests notice a cell that a kernel never writes.
         self._poison = os.environ.get("PERCEPTION_KERNELS_POISON") == "1"
 
