@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -26,6 +26,7 @@ class FakeEngine:
         on_warm_up, on_forward: called at the beginning of each.
         wrong: how many of the first labels of every cloud are wrong.
         probability: what every label has.
+        files: of its description.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class FakeEngine:
         on_forward: Callable[[], None] = nothing,
         wrong: int = 0,
         probability: float = PROBABILITY,
+        files: Mapping[str, str] | None = None,
     ) -> None:
         self.description = BundleDescription(
             format=1,
@@ -49,6 +51,7 @@ class FakeEngine:
             license="none",
             origin="tests",
             weights_sha256="0" * 64,
+            files=dict(files or {}),
         )
         self.calls: list[str] = []
         self.is_closed = False

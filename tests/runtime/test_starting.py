@@ -16,7 +16,7 @@ from perception.runtime.starting import start_engine
 @pytest.fixture
 def bundle(tmp_path) -> Path:
     (tmp_path / "bundle.yaml").write_text("")
-    return write_check(tmp_path)
+    return tmp_path
 
 
 def serve(monkeypatch, engine: FakeEngine) -> list[tuple]:
@@ -32,7 +32,7 @@ def serve(monkeypatch, engine: FakeEngine) -> list[tuple]:
 
 
 def test_it_is_warmed_up_and_then_checked(monkeypatch, bundle):
-    engine = FakeEngine()
+    engine = FakeEngine(files=write_check(bundle))
     asked = serve(monkeypatch, engine)
     assert start_engine(bundle, "cpu", threads=2) is engine
     assert engine.calls == ["warm_up", "forward"]
@@ -40,7 +40,7 @@ def test_it_is_warmed_up_and_then_checked(monkeypatch, bundle):
 
 
 def test_one_that_fails_its_check_is_closed(monkeypatch, bundle):
-    engine = FakeEngine(wrong=100)
+    engine = FakeEngine(wrong=100, files=write_check(bundle))
     serve(monkeypatch, engine)
     with pytest.raises(ConfigurationError, match="self-check"):
         start_engine(bundle)

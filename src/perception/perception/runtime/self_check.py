@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load
 
+from perception.bundle.files import BundleFiles
+from perception.bundle.format import DESCRIPTION_FILE
+from perception.bundle.tensor_file import parse_tensors
 from perception.configuration import ConfigurationError
 from perception.runtime.engine import Engine
 from perception.types import Frame, PointCloud
@@ -22,6 +23,7 @@ from perception.types import Frame, PointCloud
 SELF_CHECK_FILE = "self_check.safetensors"
 #: Half precision moves the labels of points that lie between two classes.
 MIN_AGREEMENT = 0.99
+MOST_BYTES = 64 << 20
 #: Tensor -> type, and sizes after the number of points.
 TENSORS: dict[str, tuple[type, tuple[int, ...]]] = {
     "points": (np.float32, (4,)),
@@ -58,10 +60,10 @@ def run_self_check(engine: Engine, folder: Path) -> SelfCheck | None:
     Raises:
         ConfigurationError: the labels or probabilities are not what they must be, or the file is damaged.
     """
-    file = folder / SELF_CHECK_FILE
-    if not file.is_file():
+    checksum = engine.description.files.get(SELF_CHECK_FILE)
+    if checksum is None:
         return None
-    wanted = _read(file)
+    wanted = _parse(BundleFiles(folder, DESCRIPTION_FILE).read(SELF_CHECK_FILE, MOST_BYTES, checksum), folder)
     found = engine.forward(Frame(PointCloud(wanted["points"])))
     if not np.isfinite(found.probabilities).all():
         raise ConfigurationError(f"{folder}: fails its self-check on this device: probabilities are NaN or infinite")
@@ -79,16 +81,13 @@ def run_self_check(engine: Engine, folder: Path) -> SelfCheck | None:
     return result
 
 
-def _read(file: Path) -> dict[str, NDArray[Any]]:
-    try:
-        tensors = load(file.read_bytes())
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ConfigurationError(f"{file}: not a safetensors file ({reason}); export the bundle again") from None
+def _parse(content: bytes, folder: Path) -> dict[str, NDArray[Any]]:
+    file = folder / SELF_CHECK_FILE
+    tensors = parse_tensors(content, file)
     count = len(tensors.get("points", ()))
     for name, (dtype, sizes) in TENSORS.items():
         tensor = tensors.get(name)
-        if tensor is None or tensor.dtype != dtype or tensor.shape != (count, *sizes) or not count:
+        if tensor is None or tensor.dtype != dtype or tensor.shape != (count, *sizes):
             shape = ", ".join(map(str, ("N", *sizes)))
             raise ConfigurationError(f"{file}: '{name}' is not {dtype.__name__} [{shape}]; export the bundle again")
     if not np.isfinite(tensors["points"]).all():
