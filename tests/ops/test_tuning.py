@@ -54,6 +54,22 @@ def test_the_fastest_candidate_is_kept_for_the_next_run(layer, device, tmp_path)
     assert sorted(path.suffix for path in (tmp_path / "new").iterdir()) == [".json", ".json"]
 
 
+def test_nothing_is_measured_while_a_robot_drives(layer, device, tmp_path):
+    features, _, weight = layer
+    timer = CountingTimer(favourite=5)
+    tuner = ConvolutionTuner(tmp_path, "GPU", timer)
+    tuner.measures = False
+    assert tuner.tuning(*layer) == Tuning()
+    tuner.measures = True
+    found = tuner.tuning(*layer)
+    measured = timer.calls
+    tuner.measures = False
+    larger = PreparedTable(device.array(draw_table(400, 30, 27)), 30)
+    assert tuner.tuning(features, larger, weight) == found
+    assert tuner.tuning(features, larger, device.array(normal(27, 8, 32, dtype=np.float16))) == Tuning()
+    assert timer.calls == measured
+
+
 def test_other_layers_are_measured_for_themselves(layer, device, tmp_path):
     features, prepared, weight = layer
     tuner = ConvolutionTuner(tmp_path, "GPU", CountingTimer())

@@ -83,20 +83,32 @@ class ConvolutionTuner:
         self._layers_per_table = layers_per_table
         self._lock = threading.Lock()
         self._tunings = self._read()
+        #: Whether kinds of layers that are not known yet are measured, which takes seconds: not while a robot drives.
+        self.measures = True
 
     def tuning(self, features: Any, table: PreparedTable, weight: Any, transpose_weight: bool = False) -> Tuning:
         """Give the tuning of a layer; the first layer of a kind is measured with these very arrays.
 
-        The arguments are those of `sparse_convolution`. On the CPU there is nothing to choose.
+        The arguments are those of `sparse_convolution`. On the CPU there is nothing to choose. While nothing is
+        measured, a kind that is not known is tuned as that with the same layer and the nearest number of rows.
         """
         if place_of(table.table).device == CPU or len(table) == 0:
             return Tuning()
         key = self._key(table, weight, transpose_weight)
         with self._lock:
             if key not in self._tunings:
+                if not self.measures:
+                    return self._nearest(key)
                 self._tunings[key] = self._fastest(features, table, weight, transpose_weight)
                 self._write()
             return self._tunings[key]
+
+    def _nearest(self, key: str) -> Tuning:
+        layer, _, wanted = key.rpartition("^")
+        known = [other for other in self._tunings if other.rpartition("^")[0] == layer]
+        if not known:
+            return Tuning()
+        return self._tunings[min(known, key=lambda other: abs(int(other.rpartition("^")[2]) - int(wanted)))]
 
     def _key(self, table: PreparedTable, weight: Any, transposed: bool) -> str:
         volume, *channels = weight.shape

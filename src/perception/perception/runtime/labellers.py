@@ -71,13 +71,13 @@ class VoxelLabeller:
     def label(self, points: NDArray[np.float32], timer: StageTimer) -> Labels:
         """Label a cloud; see `PointLabeller`."""
         with timer.stage("voxelize"):
-            voxels = voxelize_frame(points, self._voxel_size_m, threads=self._threads)
+            voxels = voxelize_frame(points, self._voxel_size_m, threads=self._threads, place=self._place)
             kept = slice(self._capacity)
-            coords, features = (self._place.upload(part) for part in (voxels.coords[kept], voxels.features[kept]))
-        scores = self._score(coords, features, timer)
+        scores = self._score(voxels.coords[kept], voxels.features[kept], timer)
         with timer.stage("labels"):
-            class_ids, probabilities = map(self._place.download, rows.best_class(scores, threads=self._threads))
-            return rows.spread_labels(class_ids, probabilities, voxels.inverse, threads=self._threads)
+            labels = rows.best_class(scores, threads=self._threads)
+            class_ids, probabilities = rows.spread_labels(*labels, voxels.inverse, threads=self._threads)
+            return self._place.download(class_ids), self._place.download(probabilities)
 
 
 class BlockLabeller:

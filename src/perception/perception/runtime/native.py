@@ -10,14 +10,14 @@ import numpy as np
 
 from perception.bundle.format import BundleDescription, PvcnnSettings
 from perception.bundle.loading import Bundle, load_bundle
-from perception.configuration import ConfigurationError
 from perception.ops.arrays import Array
 from perception.runtime.dense.region import load_region
 from perception.runtime.dense.sizes import region_sizes
+from perception.runtime.device.place import open_place
 from perception.runtime.executor import GraphExecutor
 from perception.runtime.labellers import BlockLabeller, PointLabeller, VoxelLabeller
 from perception.runtime.operations import Setting
-from perception.runtime.place import HOST
+from perception.runtime.place import HOST, Place
 from perception.runtime.region_checks import check_regions
 from perception.runtime.timing import StageTimer
 from perception.types import Frame, LabelledCloud, PointCloud
@@ -43,23 +43,29 @@ class NativeSegmentationEngine:
         Args:
             folder: the bundle.
             description: what its bundle.yaml says.
-            device: where it runs.
+            device: where it runs: cpu, cuda, or cuda:N for the GPU number N.
             threads: CPU threads, by default OMP_NUM_THREADS, else all.
 
         Raises:
-            ConfigurationError: a bundle that is damaged or does not fit together, or another device.
+            ConfigurationError: a bundle that is damaged or does not fit together, or a device that is not there.
         """
-        if device != "cpu":
-            raise ConfigurationError(f"device '{device}': bundles run on 'cpu' only so far")
+        self._place = open_place(device)
         bundle = load_bundle(folder, description)
         self.description = description
-        self.executor = load_executor(bundle, device, threads)
-        self._labeller = make_labeller(self.executor, description, threads)
+        self.executor = load_executor(bundle, device, threads, self._place)
+        self._labeller = make_labeller(self.executor, description, threads, self._place)
 
     def warm_up(self) -> None:
-        """Label a made-up cloud once."""
+        """Label a made-up cloud once; on a GPU, kinds of layers that are new to it are measured now and only now."""
         points = np.random.default_rng(0).uniform(-20, 20, (WARM_UP_POINTS, 4)).astype(np.float32)
-        self.forward(Frame(PointCloud(points)))
+        if self._place.tuner is None:
+            self.forward(Frame(PointCloud(points)))
+            return
+        self._place.tuner.measures = True
+        try:
+            self.forward(Frame(PointCloud(points)))
+        finally:
+            self._place.tuner.measures = False
 
     def update(self, calibration: Any) -> None:
         """Take new calibration of the sensors; networks of one LiDAR have none."""
@@ -79,17 +85,21 @@ class NativeSegmentationEngine:
         """Free the network."""
         self.executor.close()
         del self._labeller
+        self._place.close()
 
 
-def load_executor(bundle: Bundle, device: str = "cpu", threads: int | None = None) -> GraphExecutor:
-    """Prepare the graph of a bundle."""
+def load_executor(
+    bundle: Bundle, device: str = "cpu", threads: int | None = None, place: Place | None = None
+) -> GraphExecutor:
+    """Prepare the graph of a bundle, by default in a place of its own on the device."""
+    place = place or open_place(device)
     sizes = region_sizes(bundle)
     regions = {
         file: load_region(bundle.folder / file, device, threads, bundle.contents[file], sizes)
         for file in dict.fromkeys(bundle.graph.regions())
     }
     check_regions(bundle.graph, regions, bundle.folder)
-    return GraphExecutor(bundle.graph, Setting(bundle.tensors, HOST, threads, regions))
+    return GraphExecutor(bundle.graph, Setting(bundle.tensors, place, threads, regions, place.tuner))
 
 
 class GraphRunner(Protocol):
@@ -99,16 +109,18 @@ class GraphRunner(Protocol):
         """See `GraphExecutor.run`."""
 
 
-def make_labeller(executor: GraphRunner, description: BundleDescription, threads: int | None = None) -> PointLabeller:
+def make_labeller(
+    executor: GraphRunner, description: BundleDescription, threads: int | None = None, place: Place = HOST
+) -> PointLabeller:
     """Surround a graph with what its network takes."""
     if isinstance(description.network, PvcnnSettings):
 
         def score_points(points: Array, timer: StageTimer) -> Array:
             return executor.run({"points": points}, timer)["scores"]
 
-        return BlockLabeller(score_points, description.network.blocks, threads=threads)
+        return BlockLabeller(score_points, description.network.blocks, place, threads)
 
     def score_voxels(coords: Array, features: Array, timer: StageTimer) -> Array:
         return executor.run({"coords": coords, "features": features}, timer)["scores"]
 
-    return VoxelLabeller(score_voxels, description.voxel_size_m, description.capacity_voxels, threads=threads)
+    return VoxelLabeller(score_voxels, description.voxel_size_m, description.capacity_voxels, place, threads)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from perception.ops.arrays import Array
+from perception.ops.tuning import ConvolutionTuner
 
 
 class Arena(Protocol):
@@ -21,7 +22,13 @@ class Arena(Protocol):
 
 
 class Place(Protocol):
-    """Memory and copies of one device."""
+    """Memory and copies of one device.
+
+    Attributes:
+        tuner: chooses how convolutions are computed there; None where there is nothing to choose.
+    """
+
+    tuner: ConvolutionTuner | None
 
     def upload(self, array: NDArray[Any]) -> Array:
         """Bring a dense CPU array there; the same array where that is the CPU."""
@@ -31,6 +38,9 @@ class Place(Protocol):
 
     def arena(self, size: int) -> Arena:
         """Allocate a piece of memory of so many bytes."""
+
+    def close(self) -> None:
+        """Wait for all work there; nothing can be done with its arrays afterwards."""
 
 
 class HostArena:
@@ -55,6 +65,8 @@ class HostArena:
 class HostPlace:
     """The CPU: nothing is copied."""
 
+    tuner: ConvolutionTuner | None = None
+
     def upload(self, array: NDArray[Any]) -> NDArray[Any]:
         """See `Place.upload`."""
         return array
@@ -67,6 +79,9 @@ class HostPlace:
     def arena(self, size: int) -> HostArena:
         """See `Place.arena`."""
         return HostArena(size)
+
+    def close(self) -> None:
+        """See `Place.close`."""
 
 
 HOST = HostPlace()

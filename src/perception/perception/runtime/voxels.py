@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception import ops
+from perception.ops.arrays import Array
+from perception.runtime.place import HOST, Place
 
 
 @dataclass(frozen=True)
 class FrameVoxels:
-    """The voxels of a cloud.
+    """The voxels of a cloud, where its network runs.
 
     Attributes:
         coords: int32 [M, 4], batch, x, y, z, counted from the cloud's smallest coordinates.
@@ -21,14 +23,18 @@ class FrameVoxels:
         inverse: int32 [N], each point's voxel.
     """
 
-    coords: NDArray[np.int32]
-    features: NDArray[np.float32]
-    first: NDArray[np.int32]
-    inverse: NDArray[np.int32]
+    coords: Array
+    features: Array
+    first: Array
+    inverse: Array
 
 
 def voxelize_frame(
-    points: NDArray[np.float32], voxel_size_m: float, batch: int = 0, threads: int | None = None
+    points: NDArray[np.float32],
+    voxel_size_m: float,
+    batch: int = 0,
+    threads: int | None = None,
+    place: Place = HOST,
 ) -> FrameVoxels:
     """Sort points into voxels; the first point of each gives its features.
 
@@ -37,11 +43,15 @@ def voxelize_frame(
         voxel_size_m: edge of a voxel.
         batch: the cloud's number where several are put together.
         threads: CPU threads, all by default.
+        place: where the voxels are wanted, and sorted.
 
     Raises:
         ValueError: a value is NaN or infinite, or a point is too far away for the grid.
     """
-    voxels = ops.voxelize(points, voxel_size_m, batch=batch, threads=threads)
+    cloud = place.upload(points)
+    voxels = ops.voxelize(cloud, voxel_size_m, batch=batch, threads=threads)
     if not np.isfinite(points[:, 3:]).all():  # the coordinates were checked on the way
         raise ValueError("points hold NaN or infinite intensities; remove them first")
-    return FrameVoxels(voxels.coords, points[voxels.first], voxels.first, voxels.inverse)
+    on_cpu = isinstance(cloud, np.ndarray)  # whose rows may lie apart
+    features = cloud[voxels.first] if on_cpu else ops.take_rows(cloud, voxels.first)
+    return FrameVoxels(voxels.coords, features, voxels.first, voxels.inverse)

@@ -9,10 +9,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from perception.configuration import ConfigurationError
+from perception.ops import binding
 from perception.ops.arrays import Array
+from perception.ops.tuning import ConvolutionTuner
 from perception.runtime.device.arrays import DeviceArray
-from perception.runtime.device.device import Device
+from perception.runtime.device.device import Device, gpu_index, open_device
 from perception.runtime.device.streams import Streams
+from perception.runtime.device.tuning import tuner_of
+from perception.runtime.place import HOST, Place
+
+
+def open_place(device: str) -> Place:
+    """Give the memory of a device by its name: cpu, cuda, or cuda:N.
+
+    Raises:
+        ConfigurationError: there is no such GPU, or nothing that can use it.
+    """
+    index = gpu_index(device)
+    if index is None:
+        return HOST
+    if not binding.has_cuda():
+        raise ConfigurationError(
+            f"device '{device}': the kernels were built without CUDA; build them where nvcc is installed, or use 'cpu'"
+        )
+    return GpuPlace(open_device(index))
 
 
 class GpuArena:
@@ -37,6 +58,7 @@ class GpuPlace:
 
     def __init__(self, device: Device) -> None:
         self.streams = Streams(device)
+        self.tuner: ConvolutionTuner | None = tuner_of(self.streams)
 
     def upload(self, array: NDArray[Any]) -> DeviceArray:
         """Copy a CPU array to the GPU."""
