@@ -36,6 +36,7 @@ int cuDriverGetVersion(int* version) { *version = 13000; return OK; }
 int cuDeviceGetCount(int* count) { *count = devices(); return OK; }
 int cuDeviceGet(int* device, int index) { *device = index; return index < devices() ? OK : INVALID; }
 int cuDeviceGetName(char* name, int size, int device) { snprintf(name, size, "Fake %d", device); return OK; }
+int cuDeviceGetPCIBusId(char* bus, int size, int device) { snprintf(bus, size, "0000:%02d:00.0", device + 1); return OK; }
 int cuDeviceTotalMem(size_t* bytes, int device) { *bytes = (size_t)8 << 30; return device < devices() ? OK : INVALID; }
 int cuDeviceGetAttribute(int* value, int attribute, int device) {
   *value = attribute == 75 ? 8 : attribute == 76 ? 7 : attribute == 18 ? 1 : attribute == 115 ? pools() : 0;

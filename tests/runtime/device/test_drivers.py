@@ -60,7 +60,14 @@ def test_cuda_python_does_what_a_driver_must(fake_cuda, top, settings):
     done = run_with(fake_cuda, top, CHECK, **settings)
     assert done.returncode == 0, done.stderr
     ordered = f"stream_ordered_memory={not settings}"
-    for expected in ("name='Fake 0'", "compute_capability=(8, 7)", "integrated=True", ordered, "graphs=True"):
+    for expected in (
+        "name='Fake 0'",
+        "compute_capability=(8, 7)",
+        "integrated=True",
+        ordered,
+        "graphs=True",
+        "0000:01:00.0",
+    ):
         assert expected in done.stdout
 
 
@@ -111,6 +118,7 @@ class FakePyCuda(ModuleType):
             name = staticmethod(lambda: "Old GPU")
             compute_capability = staticmethod(lambda: (5, 3))
             total_memory = staticmethod(lambda: 1 << 30)
+            pci_bus_id = staticmethod(lambda: "0000:00:00.0")
             get_attribute = staticmethod(lambda attribute: 1 if attribute == 18 else 0)
             retain_primary_context = staticmethod(Context)
 

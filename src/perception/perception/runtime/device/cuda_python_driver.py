@@ -189,16 +189,20 @@ def _properties(index: int, device: Any) -> DeviceProperties:
         status, value = cuda.cuDeviceGetAttribute(getattr(_ATTRIBUTE, f"CU_DEVICE_ATTRIBUTE_{name}"), device)
         return int(value) if status == cuda.CUresult.CUDA_SUCCESS else 0
 
-    name: bytes = _done("cuDeviceGetName", cuda.cuDeviceGetName(128, device))
     return DeviceProperties(
         index=index,
-        name=name.split(b"\0")[0].decode(),
+        name=_text(_done("cuDeviceGetName", cuda.cuDeviceGetName(128, device))),
         compute_capability=(attribute("COMPUTE_CAPABILITY_MAJOR"), attribute("COMPUTE_CAPABILITY_MINOR")),
         total_bytes=int(_done("cuDeviceTotalMem", cuda.cuDeviceTotalMem(device))),
         integrated=bool(attribute("INTEGRATED")),
         stream_ordered_memory=bool(attribute("MEMORY_POOLS_SUPPORTED")),
         graphs=True,
+        pci_bus_id=_text(_done("cuDeviceGetPCIBusId", cuda.cuDeviceGetPCIBusId(16, device))),
     )
+
+
+def _text(filled: bytes) -> str:
+    return filled.split(b"\0")[0].decode()
 
 
 def _address(memory: Memory) -> int:

@@ -36,6 +36,7 @@ class DeviceProperties:
         integrated: whether the GPU shares its memory with the CPU, so that pinned memory needs no copy.
         stream_ordered_memory: whether memory is allocated and freed in the order of a stream.
         graphs: whether work can be captured and launched again as a whole.
+        pci_bus_id: where it sits, such as 0000:01:00.0.
     """
 
     index: int
@@ -45,6 +46,7 @@ class DeviceProperties:
     integrated: bool = False
     stream_ordered_memory: bool = False
     graphs: bool = False
+    pci_bus_id: str | None = None
 
 
 class PinnedMemory(NamedTuple):

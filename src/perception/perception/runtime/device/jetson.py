@@ -1,7 +1,7 @@
 """Figures of a Jetson from Linux' sysfs, where boards from the first Nano to Thor keep them in different places.
 
-Thermal zones, clocks and loads: Jetson Linux Developer Guide, "Platform Power and Performance"; power rails by the INA3221
-monitors (by hwmon since JetPack 5, by iio before); power modes by nvpmodel's own files.
+Thermal zones, clocks and loads: Jetson Linux Developer Guide, "Platform Power and Performance"; power rails by the
+INA3221 monitors (by hwmon since JetPack 5, by iio before); power modes by nvpmodel's own files.
 """
 
 from __future__ import annotations
@@ -100,10 +100,8 @@ def _power_mode(root: Path) -> str | None:
     chosen = chosen or re.search(r"^\s*<\s*PM_CONFIG\s+DEFAULT=(\d+)", modes, re.M)
     if chosen is None:
         return None
-    names = {
-        int(number): name for number, name in re.findall(r"^\s*<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)", modes, re.M)
-    }
-    return names.get(int(chosen[1]))
+    names = re.findall(r"^\s*<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)", modes, re.M)
+    return {int(number): name for number, name in names}.get(int(chosen[1]))
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -52,6 +52,7 @@ class PyCudaDriver:
             compute_capability=tuple(device.compute_capability()),
             total_bytes=device.total_memory(),
             integrated=bool(device.get_attribute(attributes.INTEGRATED)),
+            pci_bus_id=device.pci_bus_id(),
         )
         self._allocations: dict[int, Any] = {}
         self._streams: dict[Handle, Any] = {0: None}
