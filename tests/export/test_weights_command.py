@@ -40,7 +40,7 @@ def test_a_bundle_is_made_and_says_where_it_comes_from(
     assert _run(checkpoint, "--model", "spvcnn", "--out", tmp_path / "street", *options) == 0
     description = load_description(tmp_path / "street")
     assert description.network == SpvcnnSettings(width=0.125)
-    assert (description.name, description.engine, description.license) == ("street", "torch", "MIT")
+    assert (description.name, description.engine, description.license) == ("street", "native", "MIT")
     assert description.origin.startswith("https://example.org/init; perception weights import of init (sha256 ")
     assert (description.classes, description.voxel_size_m) == (SEMANTIC_KITTI.names, 0.1)
     assert description.colors == tuple(tuple(color) for color in SEMANTIC_KITTI.colors.tolist())

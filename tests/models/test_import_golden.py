@@ -12,9 +12,8 @@ import torch
 from perception.cli import main
 from perception.golden.cases import GoldenCase, load_case
 from perception.golden.checks import relative_error
-from perception.models.engine import TorchSegmentationEngine
-from perception.nn.tables import FrameTables
 from perception.runtime import load_engine
+from perception.runtime.native import NativeSegmentationEngine
 from perception.types import Frame, PointCloud
 
 
@@ -24,7 +23,7 @@ def case(request: pytest.FixtureRequest, shared: Path) -> GoldenCase:
 
 
 @pytest.fixture
-def engine(case: GoldenCase, tmp_path: Path) -> TorchSegmentationEngine:
+def engine(case: GoldenCase, tmp_path: Path) -> NativeSegmentationEngine:
     """What `perception weights import` makes of the case's tensors, loaded."""
     model = case.spec.model.lower()
     torch.save({"model": {name: torch.from_numpy(value) for name, value in case.weights().items()}}, tmp_path / "init")
@@ -34,15 +33,14 @@ def engine(case: GoldenCase, tmp_path: Path) -> TorchSegmentationEngine:
         words += ["--net-config", str(tmp_path / "net.config")]
     assert main(["weights", "import", *words]) == 0
     engine = load_engine(tmp_path / "bundle")
-    assert isinstance(engine, TorchSegmentationEngine)
+    assert isinstance(engine, NativeSegmentationEngine)
     return engine
 
 
-def test_an_imported_bundle_gives_the_official_scores(case: GoldenCase, engine: TorchSegmentationEngine) -> None:
+def test_an_imported_bundle_gives_the_official_scores(case: GoldenCase, engine: NativeSegmentationEngine) -> None:
     points, indices, step = case.inputs["points"], case.inputs["indices"], case.spec.more["out_row_step"]
-    with torch.inference_mode():
-        tables, features = FrameTables(case.inputs["coords"]), torch.from_numpy(points[indices])
-        scores = engine._labeller._network.label(tables, features).numpy()
+    inputs = {"coords": np.ascontiguousarray(case.inputs["coords"], np.int32), "features": points[indices]}
+    scores = engine.executor.run(inputs)["scores"]
     expected = case.outputs["out"]
     assert relative_error(scores[::step], expected) < case.tolerance
 

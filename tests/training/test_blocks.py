@@ -119,7 +119,7 @@ def test_it_learns_the_tiny_world_and_the_engine_labels_it(
     result = load_engine(tmp_path / "bundle").forward(Frame(PointCloud(clouds[0].points)))
     label = trainer.learner.labeller(deployed_network(trainer, clouds))
     np.testing.assert_array_equal(result.class_ids, label(clouds[0].points))
-    assert list(result.stage_ms) == ["blocks", "features", "network", "labels"]
+    assert list(result.stage_ms) == ["blocks", "features", "maps", "network", "labels"]
 
 
 def test_scaled_features_are_refused(block_settings: TrainingSettings) -> None:

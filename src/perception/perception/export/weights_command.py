@@ -10,11 +10,12 @@ from typing import Any
 from rich.console import Console
 
 from perception.bundle.format import WEIGHTS_FILE
-from perception.bundle.writer import write_bundle
 from perception.classes import NUSCENES_LIDARSEG, SEMANTIC_KITTI, ClassSet
 from perception.configuration import ConfigurationError
+from perception.export.exporter import Source, export_network
 from perception.export.weights_report import describe_network, print_facts, print_mismatch
-from perception.models.checkpoints import read_tensors
+from perception.models.build import build_network
+from perception.models.checkpoints import load_weights, read_tensors
 from perception.models.net_config import choose_network
 from perception.models.published import MODELS, OFFICIAL_FEATURES, Published, advise, recognise
 
@@ -110,7 +111,6 @@ def _write(arguments: argparse.Namespace, published: Published, classes: ClassSe
         "format": 1,
         "name": arguments.name or arguments.out.resolve().name,
         "task": "segmentation",
-        "engine": "torch",
         "network": published.settings.model_dump(),
         "classes": classes.names,
         "colors": classes.colors.tolist(),
@@ -118,12 +118,13 @@ def _write(arguments: argparse.Namespace, published: Published, classes: ClassSe
         "license": arguments.license,
         "origin": f"{arguments.origin}; {source}" if arguments.origin else source,
     }
-    write_bundle(
-        arguments.out, values, {name: tensor.numpy() for name, tensor in published.tensors.items()}, arguments.half
-    )
+    network = build_network(published.settings, published.classes)
+    load_weights(network, published.tensors, arguments.file)
+    exported = export_network(Source(network, values, arguments.half), arguments.out)
     size = (arguments.out / WEIGHTS_FILE).stat().st_size
     return [
         ("licence", arguments.license),
+        ("compared", f"scores differ from PyTorch's by {exported.comparison.scores.error:.1e} of the largest"),
         ("bundle", f"{arguments.out} ({size / 1e6:.1f} MB)"),
         ("next", f"perception bringup models:={arguments.out} input/pointcloud:=TOPIC"),
     ]

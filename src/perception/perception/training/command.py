@@ -74,7 +74,9 @@ def _ship(
         round_to_half(network)
     confusion = evaluate(trainer.learner.labeller(network), validation, len(trainer.class_weights))
     command = f"perception train {Path(arguments.config).stem}"
-    export_bundle(trainer, network, confusion, command, arguments.out)
+    compared = [validation[0].points] if validation else []
+    with console.status("comparing the bundle with PyTorch"):
+        export_bundle(trainer, network, confusion, command, arguments.out, compared)
     _print_result(confusion, trainer.settings.data.classes.names, arguments.out, console)
 
 

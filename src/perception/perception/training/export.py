@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from perception.bundle.format import BundleDescription
-from perception.bundle.writer import write_bundle
 from perception.evaluation.metrics import ConfusionMatrix
+from perception.export.exporter import Source, export_network
 from perception.training.trainer import Trainer
 
 LICENSE = "Apache-2.0"
 
 
 def export_bundle(
-    trainer: Trainer, network: nn.Module, measured: ConfusionMatrix, command: str, folder: Path
+    trainer: Trainer,
+    network: nn.Module,
+    measured: ConfusionMatrix,
+    command: str,
+    folder: Path,
+    clouds: Sequence[NDArray[np.float32]] = (),
 ) -> BundleDescription:
-    """Write the deployed network with what was measured on the validation drives and how it came about."""
+    """Write the deployed network with what was measured on the validation drives and how it came about.
+
+    The bundle runs without PyTorch; it is compared with PyTorch on the clouds, float32 [N, 4], by default on a small
+    made-up street.
+    """
     settings, parts = trainer.settings, trainer.learner.parts
-    clouds = f"{settings.batch_size} cloud{'s' * (settings.batch_size > 1)}" + (
+    batch = f"{settings.batch_size} cloud{'s' * (settings.batch_size > 1)}" + (
         f" for each of {parts} networks" if parts > 1 else ""
     )
     values = {
         "format": 1,
         "name": settings.name,
         "task": "segmentation",
-        "engine": "torch",
         "network": settings.network.model_dump(),
         "supernet": settings.supernet.elasticity.model_dump() if settings.supernet else None,
         "classes": settings.data.classes.names,
@@ -37,10 +48,9 @@ def export_bundle(
         | {"on": settings.data.description("validation")},
         "license": LICENSE,
         "origin": f"{command}; trained on {settings.data.description('training')}, "
-        f"{trainer.step} steps of {clouds}, seed {settings.seed}",
+        f"{trainer.step} steps of {batch}, seed {settings.seed}",
     }
-    tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    return write_bundle(folder, values, tensors, half=settings.half_weights)
+    return export_network(Source(network, values, settings.half_weights), folder, clouds).description
 
 
 def round_to_half(network: nn.Module) -> None:
