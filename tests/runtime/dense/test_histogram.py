@@ -1,4 +1,4 @@
-"""Ranges chosen from histograms, against NumPy and against what information theory asks for."""
+"""Ranges chosen from histograms, against sorted values and against what information theory asks for."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ def rounding_error(values: np.ndarray, limit: float) -> float:
 
 @settings(deadline=None)
 @given(st.integers(0, 1000), st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=5), st.floats(1, 100))
-def test_percentiles_are_those_of_numpy(seed: int, scales: list[float], percent: float) -> None:
+def test_percentiles_are_those_of_the_sorted_values(seed: int, scales: list[float], percent: float) -> None:
     rng = np.random.default_rng(seed)
     parts = [rng.normal(scale=scale, size=(3, 100)).astype(np.float32) for scale in scales]
     histogram = collect(*parts)
-    exact = np.percentile(np.abs(np.concatenate(parts)), percent, method="inverted_cdf")
+    ordered = np.sort(np.abs(np.concatenate(parts)), axis=None)
+    exact = next(value for number, value in enumerate(ordered, 1) if number >= ordered.size * percent / 100)
     assert exact <= histogram.percentile(percent) * (1 + 1e-6)
     assert histogram.percentile(percent) - exact <= 1.01 * histogram.limit / BINS
 
@@ -57,7 +58,20 @@ def test_zeros_count_for_percentiles_only() -> None:
 
 def test_nothing_but_zeros_has_no_range() -> None:
     histogram = collect(np.zeros(10, np.float32), np.empty(0, np.float32))
-    assert (histogram.limit, histogram.percentile(99), histogram.entropy()) == (0, 0, 0)
+    assert (histogram.limit, histogram.percentile(99), histogram.entropy(), histogram.least_error()) == (0, 0, 0, 0)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 1000), st.floats(0.3, 2), st.floats(0, 0.99))
+def test_no_range_makes_a_smaller_error(seed: int, spread: float, constant: float) -> None:
+    rng = np.random.default_rng(seed)
+    values = rng.lognormal(sigma=spread, size=4000).astype(np.float32)
+    values[: int(4000 * constant)] = 0.01  # as the empty part of a voxel grid
+    histogram = collect(values)
+    chosen = rounding_error(values, histogram.least_error())
+    others = [rounding_error(values, histogram.limit * part) for part in np.linspace(1 / 16, 1, 31)]
+    # Bins stand for their middles, which costs up to a quarter of the square of a bin's width.
+    assert chosen <= min(others) * 1.05 + (histogram.limit / BINS) ** 2 / 4
 
 
 def test_entropy_keeps_what_is_evenly_spread() -> None:

@@ -12,7 +12,7 @@ import pydantic
 from perception.configuration import ConfigurationError, Settings, parse_settings
 from perception.runtime.dense.file_cache import FileCache
 
-Method = Literal["entropy", "percentile", "maximum"]
+Method = Literal["least_error", "entropy", "percentile", "maximum"]
 #: A table that a bundle brings along lies beside its network, under the network's name with this ending.
 SUFFIX = ".ranges.json"
 
