@@ -14,6 +14,7 @@ from onnx import helper, numpy_helper
 
 from perception.configuration import ConfigurationError
 from perception.runtime.dense import calibration
+from perception.runtime.dense.bundle_calibration import calibrate_bundle
 from perception.runtime.dense.calibration import RecordingRegion, calibrate
 from perception.runtime.dense.file_cache import FileCache
 from perception.runtime.dense.onnx_runtime import OnnxRuntimeRegion
@@ -22,9 +23,11 @@ from perception.runtime.dense.ranges import SUFFIX, Method, RangeTable, find_tab
 from perception.runtime.dense.settings import EngineSettings, SizeRange
 from perception.runtime.dense.tensorrt_build import build_engine
 from perception.runtime.dense.tensorrt_module import TensorRt
+from tests.bundle.block_graphs import write_block_network
+from tests.bundle.graphs import write_unet
 from tests.runtime.dense.networks import convolution, save, two_by_two
 
-METHODS: tuple[Method, ...] = ("entropy", "percentile", "maximum")
+METHODS: tuple[Method, ...] = ("least_error", "entropy", "percentile", "maximum")
 #: Root mean square of the error that int8 may make, of that of the values: 127 steps each, over four layers.
 TOLERANCE = 0.03
 
@@ -217,19 +220,46 @@ def test_a_machine_without_onnx_is_told_so(path: Path, files: FileCache, monkeyp
         calibrate(path, volumes(1), files=files)
 
 
-def test_frames_are_recorded_while_there_is_room(path: Path) -> None:
-    data = volumes(4)
-    size = data[0]["volume"].nbytes
-    region = RecordingRegion(OnnxRuntimeRegion(path), limit_bytes=2 * size + size // 2)
-    for batch in data:
-        exact = OnnxRuntimeRegion(path).run(batch)
-        np.testing.assert_array_equal(region.run(batch)["scores"], exact["scores"])
-    region.run({"volume": data[0]["volume"][:1]})
-    kept = [batch["volume"] for batch in region.batches]
-    data[0]["volume"][...] = 0  # the executor reuses its memory
-    assert len(kept) == 2
-    assert all(array.any() for array in kept)
-    assert calibrate(path, region.batches, files=FileCache(path.parent / "cache")).limits["volume"] > 0
+def test_calls_are_recorded_evenly_within_a_limit(path: Path) -> None:
+    (batch,) = volumes(1)
+    size = batch["volume"].nbytes
+    exact = OnnxRuntimeRegion(path)
+    region = RecordingRegion(exact, limit_bytes=4 * size)
+    for call in range(11):
+        batch["volume"][...] = call  # the executor reuses its memory
+        np.testing.assert_array_equal(region.run(batch)["scores"], exact.run(batch)["scores"])
+    assert [kept["volume"].flat[0] for kept in region.batches] == [0, 4, 8]
+    assert calibrate(path, region.batches, "maximum", files=FileCache(path.parent / "cache")).limits["volume"] == 8
+    region.close()
+
+
+def test_one_call_is_always_recorded(path: Path) -> None:
+    region = RecordingRegion(OnnxRuntimeRegion(path), limit_bytes=1)
+    for batch in volumes(3):
+        region.run(batch)
+    assert len(region.batches) == 1
+
+
+def test_a_bundle_is_calibrated_where_it_runs(tmp_path: Path, files: FileCache) -> None:
+    bundle = write_block_network(tmp_path / "bundle")
+    clouds = [np.random.default_rng(seed).uniform(-9, 9, (500, 4)).astype(np.float32) for seed in range(3)]
+    tables = calibrate_bundle(bundle, clouds, files=files, threads=1)
+    assert {file: set(table.limits) for file, table in tables.items()} == {
+        "points.onnx": {"points"},
+        "volume.onnx": {"volume"},
+        "classifier.onnx": {"sum"},
+    }
+    for file, table in tables.items():
+        assert find_table(bundle / file, (bundle / file).read_bytes(), files) == table
+    # Heights and intensities of uniform points within 9 m, as a block sees them, are known: none is far beyond 9.
+    assert 0.5 < tables["points.onnx"].limits["points"] < 10
+    with pytest.raises(ConfigurationError, match="at least one frame"):
+        calibrate_bundle(bundle, [], files=files)
+
+
+def test_a_bundle_without_dense_regions_is_refused(tmp_path: Path, files: FileCache) -> None:
+    with pytest.raises(ConfigurationError, match="no dense region that could run in int8"):
+        calibrate_bundle(write_unet(tmp_path / "bundle"), [], files=files)
 
 
 @pytest.mark.parametrize(("op", "group"), list(itertools.product(["Conv", "ConvTranspose"], [1, 2])))

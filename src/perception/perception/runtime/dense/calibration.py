@@ -27,7 +27,7 @@ SMALLEST_LIMIT = 1e-6
 def calibrate(
     path: Path,
     batches: Iterable[Mapping[str, Array]],
-    method: Method = "entropy",
+    method: Method = "least_error",
     percentile: float = 99.99,
     files: FileCache | None = None,
     threads: int = 1,
@@ -37,7 +37,8 @@ def calibrate(
     Args:
         path: the ONNX file, with float32 layers.
         batches: inputs of the network by name, on the CPU; gone through twice, so no generator.
-        method: "entropy" loses least information, "percentile" cuts off so many outliers, "maximum" none.
+        method: "least_error" squared, "entropy" (least information lost), "percentile" (as many values inside), or
+            "maximum" (all inside).
         percentile: for the method of that name, how many percent of all values to keep inside.
         files: where tables are kept.
         threads: threads of the CPU to use.
@@ -65,36 +66,41 @@ def calibrate(
 
 
 class RecordingRegion:
-    """A dense region that keeps copies of its inputs, to calibrate with what a bag's frames give it; see `DenseRegion`.
+    """A dense region that keeps copies of its inputs, to calibrate with what a bag's clouds give it; see `DenseRegion`.
+
+    When the limit is reached every second kept call is dropped, and from then on every second one is kept, and so on:
+    what is kept is always spread evenly over all calls.
 
     Args:
         region: does the work.
-        limit_bytes: no more is kept than this.
+        limit_bytes: no more is kept than this, but for the first call.
 
     Attributes:
-        batches: the inputs of each call, in order.
+        batches: the inputs of the kept calls, in order.
     """
 
-    def __init__(self, region: DenseRegion, limit_bytes: int = 1 << 30) -> None:
+    def __init__(self, region: DenseRegion, limit_bytes: int = 256 << 20) -> None:
         self._region = region
-        self._left_bytes = limit_bytes
+        self._limit_bytes = limit_bytes
+        self._calls, self._step = 0, 1
         self.inputs, self.outputs = region.inputs, region.outputs
         self.batches: list[dict[str, Array]] = []
 
     def run(self, inputs: Mapping[str, Array], out: Mapping[str, Array] | None = None) -> dict[str, Array]:
-        """Run the region, and keep the inputs while there is room."""
-        results = self._region.run(inputs, out)
-        size = sum(np.asarray(array).nbytes for array in inputs.values())
-        if size <= self._left_bytes:
-            self._left_bytes -= size
+        """Run the region, and keep the inputs of an even sample of the calls."""
+        if self._calls % self._step == 0:
             self.batches.append({name: np.array(array) for name, array in inputs.items()})
-        else:
-            self._left_bytes = 0  # later, smaller inputs would make the kept ones a biased choice
-        return results
+            while len(self.batches) > 1 and self._kept_bytes() > self._limit_bytes:
+                self.batches, self._step = self.batches[::2], self._step * 2
+        self._calls += 1
+        return self._region.run(inputs, out)
 
     def close(self) -> None:
         """Free the region; what was kept stays."""
         self._region.close()
+
+    def _kept_bytes(self) -> int:
+        return sum(array.nbytes for batch in self.batches for array in batch.values())
 
 
 def _measure(network: bytes, path: Path, batches: Iterable[Mapping[str, Array]], threads: int) -> dict[str, Histogram]:
@@ -120,6 +126,8 @@ def _measure(network: bytes, path: Path, batches: Iterable[Mapping[str, Array]],
 def _limit(histogram: Histogram, table: RangeTable) -> float:
     if table.method == "entropy":
         return histogram.entropy()
+    if table.method == "least_error":
+        return histogram.least_error()
     return histogram.percentile(100 if table.percentile is None else table.percentile)
 
 

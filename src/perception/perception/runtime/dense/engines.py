@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 from perception.configuration import ConfigurationError
 from perception.runtime.dense.engine_cache import EngineCache, EngineKey, EngineLoadError
 from perception.runtime.dense.file_cache import FileCache, default_folder
-from perception.runtime.dense.quantization import quantize
+from perception.runtime.dense.quantization import has_quantizable_layers, quantize
 from perception.runtime.dense.ranges import RangeTable, find_table
 from perception.runtime.dense.settings import EngineSettings, SizeRange, stated_sizes
 from perception.runtime.dense.tensorrt_build import build_engine
@@ -152,7 +152,7 @@ def describe_gpu(device: str) -> str:
 
 def _prepare(path: Path, network: bytes, options: EngineOptions) -> _Prepared:
     """Write the ranges for int8 into the network."""
-    if options.settings.precision == "int8":
+    if options.settings.precision == "int8" and has_quantizable_layers(network):
         table = options.ranges or find_table(path, network, options.cache.files)
         return _Prepared(quantize(network, table, path), hashlib.sha256(table.to_json()).hexdigest())
     return _Prepared(network)

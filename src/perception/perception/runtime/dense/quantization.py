@@ -52,6 +52,11 @@ def quantizable_layers(model: Any) -> list[Layer]:
     return layers
 
 
+def has_quantizable_layers(network: bytes) -> bool:
+    """Whether the contents of an ONNX file hold a layer that can be computed in int8."""
+    return bool(quantizable_layers(import_onnx().load_from_string(network)))
+
+
 def quantize(network: bytes, table: RangeTable, path: Path) -> bytes:
     """Make the int8 form of a network.
 
