@@ -13,7 +13,7 @@ from perception.bundle.graph import parse_graph
 from perception.bundle.operations import check_graph
 from perception.ops import reference
 from perception.runtime import StageTimer
-from perception.runtime.executor import GraphExecutor
+from perception.runtime.executor import GraphExecutor, RunTimes
 from perception.runtime.operations import Setting
 from perception.runtime.place import HOST
 
@@ -241,3 +241,14 @@ def test_executors_run_side_by_side_in_threads() -> None:
     with ThreadPoolExecutor(len(frames)) as pool:
         for scores, wanted in zip(pool.map(run_often, frames), expected, strict=True):
             assert all(np.array_equal(one, wanted) for one in scores)
+
+
+def test_a_watched_run_adds_up_its_times() -> None:
+    executor, inputs = executor_of(), made_up_frame(200)
+    expected = executor.run(inputs)["scores"].copy()
+    executor.watch = RunTimes()
+    timer = StageTimer()
+    for _ in range(2):
+        assert np.array_equal(executor.run(inputs, timer)["scores"], expected)
+    assert 0 < executor.watch.kernels_ms < sum(timer.stage_ms.values()) < executor.watch.total_ms
+    assert list(timer.stage_ms) == [operation.name for operation in executor.checked.operations]

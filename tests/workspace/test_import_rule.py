@@ -23,7 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "export": {"ops", "nn", "models", "bundle", "runtime", "data"},
     "training": {"ops", "nn", "models", "export", "bundle", "data", "runtime", "evaluation"},
     "golden": {"ops", "nn", "models", "bundle"},
-    "evaluation": {"runtime", "data", "bundle"},
+    "evaluation": {"ops", "runtime", "data", "bundle"},
     "ros": {"runtime", "bundle", "ops"},
     "nodes": {"ros", "runtime", "bundle", "data"},
     "bringup": {"nodes", "ros", "runtime", "bundle", "data", "evaluation"},

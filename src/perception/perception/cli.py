@@ -18,6 +18,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "convert": ("perception.data.convert", "make a bag from a SemanticKITTI, KITTI or nuScenes folder"),
     "train": ("perception.training.command", "train a network and write its bundle"),
     "export": ("perception.export.command", "make a bundle that runs without PyTorch, and compare it with PyTorch"),
+    "inspect": ("perception.evaluation.inspection.command", "say what a bundle is, and what it costs on a cloud"),
+    "benchmark": ("perception.evaluation.benchmark.command", "time a bundle on clouds, stage by stage"),
     "weights": ("perception.export.weights_command", "make a bundle of a published checkpoint"),
     "demo": ("perception.bringup.demo", "simulate, replay through the graph, and report"),
     "check-golden": ("perception.golden.command", "compare networks with the official ones, stage by stage"),

@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.console import Console
 
 from perception.configuration import ConfigurationError
+from perception.data.clouds import find_clouds
 from perception.export.exporter import export_network
-from perception.export.frames import find_clouds
 from perception.export.report import print_export
 from perception.export.sources import Overrides, find_source
 

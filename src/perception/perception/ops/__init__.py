@@ -14,7 +14,7 @@ from perception.ops.bev_pool import (
     lift_pool,
     lift_pool_gradient,
 )
-from perception.ops.binding import default_threads, instruction_set
+from perception.ops.binding import default_threads, instruction_set, timed_calls
 from perception.ops.boxes import ClassSuppression, box_iou, box_iou_aligned, circle_nms, rotated_nms
 from perception.ops.convolution import inverse_convolution, sparse_convolution, weight_gradient
 from perception.ops.coordinates import CoordinateHash, Downsampling, Voxels, downsample, unique, voxel_counts
@@ -149,6 +149,7 @@ __all__ = [
     "strided_table",
     "submanifold_table",
     "take_rows",
+    "timed_calls",
     "transpose_table",
     "trilinear_table",
     "unique",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -141,6 +143,33 @@ def call(function: str, *arguments: Any, threads: int | None = None, on: Any = N
     if status == _OUT_OF_MEMORY:
         raise MemoryError(message)
     raise NotImplementedError(message) if status == _UNSUPPORTED else ValueError(message)
+
+
+@contextmanager
+def timed_calls() -> Iterator[list[float]]:
+    """Collect how long each call is inside the library, in seconds; not for calls from several threads at a time.
+
+    On a GPU that is how long it takes to start the kernels.
+    """
+    global _function
+    plain, seconds = _function, list[float]()
+
+    def timed(name: str) -> Callable[..., int]:
+        native = plain(name)
+
+        def run(*arguments: Any) -> int:
+            start_s = time.perf_counter()
+            status: int = native(*arguments)
+            seconds.append(time.perf_counter() - start_s)
+            return status
+
+        return run
+
+    _function = timed  # type: ignore[assignment]
+    try:
+        yield seconds
+    finally:
+        _function = plain
 
 
 @cache

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
 from perception.bundle.graph import CheckedGraph, Operation
 from perception.bundle.operations import DEFINITIONS
-from perception.ops import PreparedTable
+from perception.ops import PreparedTable, timed_calls
 from perception.ops.arrays import Array
 from perception.runtime.operations import Run, Setting, build
 from perception.runtime.place import Arena
@@ -39,6 +41,28 @@ class Step:
         return DEFINITIONS[self.operation.op].is_table
 
 
+@dataclass
+class RunTimes:
+    """What runs of a graph took.
+
+    Attributes:
+        total_ms: all of it.
+        kernels_ms: of that, inside the kernels' library; dense engines are not part of it.
+    """
+
+    total_ms: float = 0.0
+    kernels_ms: float = 0.0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Add the time that the block takes."""
+        start_s = time.perf_counter()
+        with timed_calls() as calls_s:
+            yield
+        self.total_ms += (time.perf_counter() - start_s) * 1e3
+        self.kernels_ms += sum(calls_s) * 1e3
+
+
 class GraphExecutor:
     """A loaded graph. One thread at a time calls it; several of them share a place.
 
@@ -50,12 +74,14 @@ class GraphExecutor:
         plan: which part of the arena each value uses.
         arena_bytes: how large the arena is at present.
         shapes: of the weights, by name.
+        watch: if not None, times of the next runs are added up there, and timers take the time of every operation.
     """
 
     def __init__(self, checked: CheckedGraph, setting: Setting) -> None:
         self.checked = checked
         self.plan = MemoryPlan.of(checked)
         self.arena_bytes = 0
+        self.watch: RunTimes | None = None
         self.shapes = {name: tensor.shape for name, tensor in setting.tensors.items()}
         self._arena: Arena | None = None
         # Operations keep what they are built with: they shall not keep the weights as the file has them, unfolded.
@@ -90,6 +116,14 @@ class GraphExecutor:
         Raises:
             ValueError: an input is missing, or has another type or shape.
         """
+        if self.watch is not None:
+            with self.watch.running():
+                return self._run(inputs, timer, True, keep)
+        return self._run(inputs, timer, per_operation, keep)
+
+    def _run(
+        self, inputs: Mapping[str, Array], timer: StageTimer | None, per_operation: bool, keep: Iterable[str]
+    ) -> dict[str, Array]:
         counts = self._counts(inputs)
         frame = _Frame(self, dict(inputs), counts, frozenset(keep))
         for stage, steps in self._stages:

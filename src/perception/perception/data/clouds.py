@@ -1,4 +1,4 @@
-"""The clouds that an exported network is compared with PyTorch on."""
+"""Clouds to try a network on: from a bag, from files, or simulated."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def find_clouds(bag: Path | None, files: list[Path] | None, sensor: str, count: 
         clouds = _simulated(sensor, count)
     clouds = [cloud for cloud in clouds if len(cloud)]
     if not clouds:
-        raise ConfigurationError(f"{bag or (files and files[0])}: holds no points to compare on")
+        raise ConfigurationError(f"{bag or (files and files[0])}: holds no points")
     return clouds
 
 

@@ -1,0 +1,209 @@
+"""What `perception inspect` shows."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from perception.bundle.format import PvcnnSettings
+from perception.bundle.loading import Bundle
+from perception.bundle.operations import DEFINITIONS
+from perception.runtime.inspection import FrameCosts
+
+MEMORY_PARTS = {
+    "weights": "weights, batch norms folded in",
+    "regions": "dense regions; an engine may need as much again",
+    "tables": "coordinates and kernel maps",
+    "features": "features, which share one piece of memory",
+    "kernels": "what a kernel needs besides",
+    "points": "the cloud, its voxels and labels",
+}
+NAME_COLUMNS = 11
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A bundle with what it costs.
+
+    Attributes:
+        bundle: loaded, and so checked.
+        clouds: where the clouds come from.
+        costs: of each cloud.
+    """
+
+    bundle: Bundle
+    clouds: str
+    costs: Sequence[FrameCosts]
+
+    @property
+    def dearest(self) -> FrameCosts:
+        """The costs of the cloud that needs most memory."""
+        return max(self.costs, key=lambda one: one.memory.total)
+
+    @property
+    def files(self) -> dict[str, int]:
+        """Bytes of each file that belongs to the bundle."""
+        names = ("bundle.yaml", "weights.safetensors", *self.bundle.description.files)
+        return {name: (self.bundle.folder / name).stat().st_size for name in names}
+
+    @property
+    def parameters(self) -> int:
+        """Numbers in its weights."""
+        return sum(int(tensor.size) for tensor in self.bundle.tensors.values() if tensor.dtype.kind == "f")
+
+    def stages(self) -> dict[str, dict[str, Any]]:
+        """Operations, types and multiply-accumulates of every stage; those of the dearest cloud."""
+        stages: dict[str, dict[str, Any]] = {}
+        for operation in self.bundle.graph.operations:
+            stage = stages.setdefault(operation.stage, {"operations": 0, "dtypes": Counter(), "mac": 0})
+            stage["operations"] += 1
+            stage["dtypes"][None if DEFINITIONS[operation.op].is_table else operation.dtype] += 1
+        for name, count in self.dearest.by_stage(self.bundle.graph).items():
+            stages[name]["mac"] = count
+        for stage in stages.values():
+            stage["dtypes"] = {dtype: count for dtype, count in stage["dtypes"].items() if dtype}
+        return stages
+
+    def to_json(self) -> str:
+        """Everything; sizes in bytes."""
+        description, cost = self.bundle.description, self.dearest
+        values = {
+            "folder": str(self.bundle.folder),
+            "description": description.model_dump(mode="json", exclude={"files", "colors"}, exclude_none=True),
+            "files_bytes": self.files,
+            "parameters": self.parameters,
+            "regions": list(dict.fromkeys(self.bundle.graph.regions())),
+            "stages": self.stages(),
+            "clouds": self.clouds,
+            "points": [one.points for one in self.costs],
+            "counts": cost.runs[0] if len(cost.runs) == 1 else {"runs": len(cost.runs)},
+            "mac": sum(cost.multiplications.values()),
+            "memory_bytes": {**asdict(cost.memory), "total": cost.memory.total},
+        }
+        return json.dumps(values, indent=1, ensure_ascii=False)
+
+
+def print_inspection(console: Console, inspection: Inspection) -> None:
+    """Print what the bundle is, then what it costs."""
+    for name, text in _facts(inspection):
+        console.print(_fact(name, text))
+    console.print()
+    console.print(_stages(inspection))
+    console.print()
+    console.print(_sizes(inspection))
+    console.print()
+    console.print(_memory(inspection))
+
+
+def _facts(inspection: Inspection) -> Iterable[tuple[str, str]]:
+    bundle = inspection.bundle
+    description, files = bundle.description, inspection.files
+    operations = bundle.graph.operations
+    yield "bundle", f"{description.name}, {description.task} by {_network(inspection)}"
+    yield "classes", f"{len(description.classes)}: {', '.join(description.classes)}"
+    yield "voxels", f"{description.voxel_size_m:g} m, at most {description.capacity_voxels:,} a cloud"
+    yield "license", description.license
+    yield "origin", description.origin
+    if "mean_iou" in description.measured:
+        yield (
+            "measured",
+            f"mean IoU {description.measured['mean_iou']} on {description.measured.get('on', 'unnamed data')}",
+        )
+    yield "files", f"{_size(sum(files.values()))}: " + ", ".join(f"{name} {_size(one)}" for name, one in files.items())
+    layers = Counter(one.dtype for one in operations if DEFINITIONS[one.op].multiplications)
+    yield "layers", ", ".join(f"{count} in {dtype}" for dtype, count in sorted(layers.items()))
+    regions = list(dict.fromkeys(bundle.graph.regions()))
+    dense = f", {len(regions)} dense regions" if regions else ""
+    yield "graph", f"{len(operations)} operations, {inspection.parameters:,} weights{dense}"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
+
+
+def _network(inspection: Inspection) -> str:
+    network = inspection.bundle.description.network
+    if isinstance(network, PvcnnSettings):
+        return f"{network.model} of width {network.width:g} on blocks of {network.blocks.size_m:g} m"
+    width = getattr(network, "width", None)
+    return network.model if width is None else f"{network.model} of width {width:g}"
+
+
+def _fact(name: str, text: str) -> Table:
+    """A name and its text beside it, which may be broken over several lines."""
+    grid = Table.grid(padding=0)
+    grid.add_column(width=NAME_COLUMNS, style="dim")
+    grid.add_column(overflow="fold")
+    grid.add_row(name, Text(text))
+    return grid
+
+
+def _table(*columns: str) -> Table:
+    """A plain table; the first column is text, the others are numbers."""
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    table.add_column(columns[0])
+    for column in columns[1:]:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _stages(inspection: Inspection) -> Table:
+    """What each stage computes."""
+    stages = inspection.stages()
+    total = sum(stage["mac"] for stage in stages.values())
+    table = _table("stage", "operations", "in", "GMAC", "share")
+    for name, stage in stages.items():
+        share = f"{stage['mac'] / total:.1%}".replace("%", " %") if stage["mac"] else ""
+        dtypes = ", ".join(sorted(stage["dtypes"]))
+        table.add_row(name, str(stage["operations"]), dtypes, f"{stage['mac'] / 1e9:.3f}" if share else "", share)
+    table.add_row("total", str(len(inspection.bundle.graph.operations)), "", f"{total / 1e9:.3f}", "", style="bold")
+    return table
+
+
+def _sizes(inspection: Inspection) -> Table | Padding:
+    """What the clouds are like."""
+    cost = inspection.dearest
+    head = f"{inspection.clouds}: {cost.points:,} points"
+    if len(cost.runs) > 1 or "blocks" in cost.runs[0]:
+        blocks = sum(run["blocks"] for run in cost.runs)
+        return Padding(_fact("cloud", f"{head} in {blocks:,} blocks, which go through in {len(cost.runs)} groups"), 0)
+    counts = cost.runs[0]
+    table = _table("cloud", "voxels", "neighbours", "of 27")
+    table.title, table.title_justify, table.title_style = head, "left", "dim"
+    for size, rows in counts.items():
+        if size.startswith("voxels/"):
+            pairs = _neighbours(inspection.bundle, size, counts)
+            table.add_row(
+                f"level {size[7:]}", f"{rows:,}", f"{pairs:,}" if pairs else "", f"{pairs / rows:.1f}" if pairs else ""
+            )
+    return table
+
+
+def _neighbours(bundle: Bundle, size: str, counts: Any) -> int:
+    """Pairs of the 3x3x3 table of a level."""
+    for operation in bundle.graph.operations:
+        if operation.op == "submanifold_table":
+            table = operation.outputs["table"]
+            if bundle.graph.specs[table].shape[0] == size:
+                return int(counts.get(f"pairs of {table}", 0))
+    return 0
+
+
+def _memory(inspection: Inspection) -> Table:
+    """What a frame needs at its worst moment."""
+    memory = inspection.dearest.memory
+    table = _table("memory of a frame, beside the process itself", "MB")
+    for part, text in MEMORY_PARTS.items():
+        size = getattr(memory, part)
+        if size:
+            table.add_row(text, f"{size / 1e6:.1f}")
+    table.add_row("total", f"{memory.total / 1e6:.1f}", style="bold")
+    return table
