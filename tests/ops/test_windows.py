@@ -128,3 +128,10 @@ def test_bad_calls_say_what_is_wrong(message):
     call = BAD_CALLS[message]
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_groups_lie_where_a_tensor_lies():
+    torch = pytest.importorskip("torch")
+    groups = ops.group_tokens([5, 3], 4, like=torch.zeros(1))
+    expected = ops.group_tokens([5, 3], 4, like=np.zeros(1))
+    np.testing.assert_array_equal(groups.flat2win, expected.flat2win)

@@ -8,6 +8,7 @@ the rule that it is drawn by), `inputs.npz` (absent where the inputs are files o
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -49,6 +50,11 @@ class GoldenSpec(Settings):
     tolerance: dict[str, Any]
 
     @property
+    def kind(self) -> str:
+        """The model's name, without what is said about it behind a colon."""
+        return self.model.partition(":")[0]
+
+    @property
     def more(self) -> dict[str, Any]:
         """What only some models' specs say."""
         return self.model_extra or {}
@@ -87,6 +93,9 @@ class GoldenCase:
         for key in TOLERANCE_KEYS:
             if isinstance(self.spec.tolerance.get(key), float):
                 return float(self.spec.tolerance[key])
+        in_words = re.match(r"relative_error < (\S+)", str(self.spec.tolerance.get("floats")))
+        if in_words:
+            return float(in_words[1])
         raise ConfigurationError(f"{self.folder / SPEC_FILE}: tolerance has none of {', '.join(TOLERANCE_KEYS)}")
 
     def weights(self) -> dict[str, Array]:

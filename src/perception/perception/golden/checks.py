@@ -22,18 +22,20 @@ class Check:
         name: what was computed.
         actual: what it is.
         expected: what it shall be.
-        tolerance: the relative error that it may have.
+        tolerance: the error that it may have.
+        absolute: whether the error is the largest difference, not the relative error of the whole.
     """
 
     name: str
     actual: Array
     expected: Array
     tolerance: float
+    absolute: bool = False
 
     @cached_property
     def error(self) -> float:
-        """The relative error."""
-        return relative_error(self.actual, self.expected)
+        """How far off it is."""
+        return (largest_difference if self.absolute else relative_error)(self.actual, self.expected)
 
     @property
     def passed(self) -> bool:
@@ -47,3 +49,11 @@ def relative_error(actual: Array, expected: Array) -> float:
     if actual.shape != expected.shape or not np.isfinite(actual).all():
         return float("inf")
     return float(np.linalg.norm(actual - expected) / max(float(np.linalg.norm(expected)), 1e-30))
+
+
+def largest_difference(actual: Array, expected: Array) -> float:
+    """``max |actual - expected|``; another shape, a NaN or an infinity is infinite."""
+    actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
+    if actual.shape != expected.shape or not np.isfinite(actual).all():
+        return float("inf")
+    return float(np.abs(actual - expected).max(initial=0))

@@ -40,15 +40,15 @@ def known_cases(cases: Sequence[GoldenCase], known_only: bool, console: Console)
     Raises:
         ConfigurationError: there is such a case, and it is not wanted.
     """
-    unknown = [case for case in cases if case.spec.model not in RUNNERS]
+    unknown = [case for case in cases if case.spec.kind not in RUNNERS]
     if unknown and not known_only:
         raise ConfigurationError(
-            f"{unknown[0].folder}: the model '{unknown[0].spec.model}' is not known yet (known: "
+            f"{unknown[0].folder}: the model '{unknown[0].spec.kind}' is not known yet (known: "
             f"{', '.join(sorted(RUNNERS))}); skip such cases with --known-only"
         )
     for case in unknown:
-        console.print(f"{case.name}: skipped, the model '{case.spec.model}' is not known yet", markup=False)
-    return [case for case in cases if case.spec.model in RUNNERS]
+        console.print(f"{case.name}: skipped, the model '{case.spec.kind}' is not known yet", markup=False)
+    return [case for case in cases if case.spec.kind in RUNNERS]
 
 
 def check_case(case: GoldenCase, execution: Execution, console: Console) -> list[Check]:
@@ -57,10 +57,10 @@ def check_case(case: GoldenCase, execution: Execution, console: Console) -> list
     Raises:
         ConfigurationError: the case lacks what its model needs.
     """
-    console.print(f"[bold]{case.name}[/bold] ({case.spec.model})")
+    console.print(f"[bold]{case.name}[/bold] ({case.spec.kind})")
     checks = []
     try:
-        for check in RUNNERS[case.spec.model](case, execution):
+        for check in RUNNERS[case.spec.kind](case, execution):
             verdict = "[green]ok[/green]" if check.passed else "[bold red]MISS[/bold red]"
             console.print(f"  {check.name:<24} {check.error:9.2e}  tolerance {check.tolerance:7.0e}  {verdict}")
             checks.append(check)

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perception.configuration import ConfigurationError
+from perception.nn import pillar_backends
 from perception.nn.backends import NATIVE, REFERENCE, Backend
+from perception.nn.pillar_backends import PillarBackend
 from perception.nn.tables import FrameTables
 
 
@@ -22,10 +24,12 @@ class Execution:
 
     Attributes:
         backend: of the sparse layers.
+        pillars: of the layers of pillar networks.
         device: where all arrays lie.
     """
 
     backend: Backend
+    pillars: PillarBackend
     device: str
 
     def tensor(self, array: NDArray[Any]) -> Tensor:
@@ -38,9 +42,9 @@ class Execution:
 
 
 EXECUTIONS: dict[str, Callable[[], Execution]] = {
-    "reference": lambda: Execution(REFERENCE, "cpu"),
-    "cpu": lambda: Execution(NATIVE, "cpu"),
-    "cuda": lambda: Execution(NATIVE, _gpu()),
+    "reference": lambda: Execution(REFERENCE, pillar_backends.REFERENCE, "cpu"),
+    "cpu": lambda: Execution(NATIVE, pillar_backends.NATIVE, "cpu"),
+    "cuda": lambda: Execution(NATIVE, pillar_backends.NATIVE, _gpu()),
 }
 
 

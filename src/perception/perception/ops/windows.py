@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from perception.ops import binding
-from perception.ops.arrays import Array, as_array, as_features, empty
+from perception.ops.arrays import Array, as_array, as_features, empty, view
 
 binding.declare(pk_window_keys="plpp", pk_window_order="plpp", pk_group_tokens="plipp", pk_add_position="pplpiiip")
 
@@ -111,6 +111,7 @@ def group_tokens(counts: Sequence[int], group_size: int, like: Any, threads: int
     slots = binding.library().pk_group_slots(native, ctypes.c_int64(len(counts)), ctypes.c_int32(group_size))
     if slots < 0:
         raise ValueError("a count is negative, the group size is below 1, or there are more than 2147483647 slots")
+    like = view(like, "like")
     flat2win, win2flat = empty(like, slots, np.int32), empty(like, sum(counts), np.int32)
     binding.call("pk_group_tokens", native, len(counts), group_size, flat2win, win2flat, threads=threads)
     return TokenGroups(flat2win, win2flat, group_size)

@@ -1,0 +1,106 @@
+"""What detectors look like, as plain data."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import pydantic
+
+from perception.configuration import Settings
+from perception.ops.pillars import PillarGrid
+
+Count = Annotated[int, pydantic.Field(ge=1)]
+
+
+class FlatFormerSettings(Settings):
+    """FlatFormer on pillars; the defaults are the official Waymo detector's.
+
+    Attributes:
+        range_m: lowest x, y, z and highest x, y, z of the map.
+        pillar_m: edge of a pillar.
+        point_channels: features of a point: x, y, z, intensity and one more.
+        point_layers: channels of the layers that describe pillars.
+        blocks: of four layers each.
+        channels, heads, hidden: of a layer: tokens, attention, feed-forward network.
+        window: cells along the edge of a window.
+        group_size: tokens of a group; 13 x 13 windows have groups of 144 in the official configuration, 9 x 9 windows
+            groups of 69 in the paper.
+        drop_first: leave out the first pillar of every cloud, as the official code does.
+    """
+
+    model: Literal["flatformer"] = "flatformer"
+    range_m: tuple[float, float, float, float, float, float] = (-74.88, -74.88, -2.0, 74.88, 74.88, 4.0)
+    pillar_m: float = pydantic.Field(default=0.32, gt=0)
+    point_channels: int = pydantic.Field(default=5, ge=3)
+    point_layers: tuple[Count, ...] = (64, 128)
+    blocks: Count = 2
+    channels: Count = 128
+    heads: Count = 8
+    hidden: Count = 256
+    window: Count = 13
+    group_size: int = pydantic.Field(default=144, ge=1, le=256)
+    drop_first: bool = True
+    position_temperature: float = 10000.0
+    backbone_channels: tuple[Count, ...] = (64, 128)
+    backbone_layers: tuple[int, ...] = (3, 3)
+    neck_channels: tuple[Count, ...] = (128, 128)
+    head_channels: Count = 64
+
+    @pydantic.model_validator(mode="after")
+    def _fits(self) -> FlatFormerSettings:
+        if self.point_layers[-1] != self.channels:
+            raise ValueError(f"point_layers end with {self.point_layers[-1]} channels for tokens of {self.channels}")
+        if self.channels % (4 * self.heads) or self.channels // self.heads > 32:
+            raise ValueError(f"{self.channels} channels cannot be shared by {self.heads} heads of at most 32 channels")
+        if len({len(self.backbone_channels), len(self.backbone_layers), len(self.neck_channels)}) > 1:
+            raise ValueError("backbone_channels, backbone_layers and neck_channels must have as many stages")
+        return self
+
+    @property
+    def grid_size(self) -> tuple[int, int]:
+        """H, W of the map in pillars."""
+        low_x, low_y, _, high_x, high_y, _ = self.range_m
+        return round((high_y - low_y) / self.pillar_m), round((high_x - low_x) / self.pillar_m)
+
+    @property
+    def grid(self) -> PillarGrid:
+        """The pillars; points outside belong to the nearest, as in the official code."""
+        low, high = self.range_m[:3], self.range_m[3:]
+        size = (self.pillar_m, self.pillar_m, high[2] - low[2])
+        return PillarGrid(low, size, *self.grid_size, clamp=True, drop_first=self.drop_first)
+
+
+class SuppressionSettings(Settings):
+    """How boxes of one class suppress each other.
+
+    Attributes:
+        iou: the largest overlap with a better box, seen from above.
+        candidates: how many of the best take part.
+        kept: how many may be kept.
+    """
+
+    iou: float = pydantic.Field(ge=0, le=1)
+    candidates: Count = 1000
+    kept: Count = 100
+
+
+class CenterDecoding(Settings):
+    """From the maps of a centre head to boxes; the defaults are FlatFormer's for cars, pedestrians and cyclists.
+
+    Attributes:
+        min_score: boxes score more than this.
+        candidates: the best cells of all classes that are decoded.
+        peak_window: 3: only cells that are the best of the 3 x 3 around them; 1: all.
+        center_range_m: lowest x, y, z and highest x, y, z of centres.
+        suppression: for each class.
+    """
+
+    min_score: float = pydantic.Field(default=0.1, ge=0, le=1)
+    candidates: Count = 4096
+    peak_window: Literal[1, 3] = 1
+    center_range_m: tuple[float, float, float, float, float, float] = (-74.88, -74.88, -10, 74.88, 74.88, 10)
+    suppression: tuple[SuppressionSettings, ...] = (
+        SuppressionSettings(iou=0.8, candidates=2048, kept=300),
+        SuppressionSettings(iou=0.55, candidates=1024, kept=100),
+        SuppressionSettings(iou=0.55, candidates=1024, kept=100),
+    )
