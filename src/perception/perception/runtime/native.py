@@ -95,7 +95,9 @@ def load_executor(
     place = place or open_place(device)
     sizes = region_sizes(bundle)
     regions = {
-        file: load_region(bundle.folder / file, device, threads, bundle.contents[file], sizes)
+        file: place.prepare_region(
+            load_region(bundle.folder / file, device, threads, bundle.contents[file], sizes), file
+        )
         for file in dict.fromkeys(bundle.graph.regions())
     }
     check_regions(bundle.graph, regions, bundle.folder)

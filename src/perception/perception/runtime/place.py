@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from perception.ops.arrays import Array
 from perception.ops.tuning import ConvolutionTuner
+from perception.runtime.dense.region import DenseRegion
 
 
 class Arena(Protocol):
@@ -38,6 +39,9 @@ class Place(Protocol):
 
     def arena(self, size: int) -> Arena:
         """Allocate a piece of memory of so many bytes."""
+
+    def prepare_region(self, region: DenseRegion, name: str) -> DenseRegion:
+        """Give what runs a dense region best there."""
 
     def close(self) -> None:
         """Wait for all work there; nothing can be done with its arrays afterwards."""
@@ -79,6 +83,10 @@ class HostPlace:
     def arena(self, size: int) -> HostArena:
         """See `Place.arena`."""
         return HostArena(size)
+
+    def prepare_region(self, region: DenseRegion, name: str) -> DenseRegion:
+        """See `Place.prepare_region`."""
+        return region
 
     def close(self) -> None:
         """See `Place.close`."""

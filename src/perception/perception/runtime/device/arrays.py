@@ -142,17 +142,18 @@ class DeviceArray:
                 f"{source.dtype.name} {list(source.shape)} cannot be copied to {self.dtype.name} {list(self.shape)}"
             )
         if self.nbytes:
-            self._streams.driver.copy(self._used(), _memory(source), self.nbytes, self._streams.current)
+            self._streams.driver.copy(self.used_address(), _memory(source), self.nbytes, self._streams.current)
 
     def to_host(self) -> NDArray[Any]:
         """Wait for what is queued on the current stream, and copy the array to the CPU."""
         values = memory.empty(self.shape, self.dtype)
         if self.nbytes:
-            self._streams.driver.copy(_memory(values), self._used(), self.nbytes, self._streams.current)
+            self._streams.driver.copy(_memory(values), self.used_address(), self.nbytes, self._streams.current)
             self._streams.driver.synchronize(self._streams.current)
         return values
 
-    def _used(self) -> int:
+    def used_address(self) -> int:
+        """Tell where it begins, for something that is queued on the current stream now."""
         self._owner.use(self._streams.current)
         return self.address
 
@@ -160,5 +161,5 @@ class DeviceArray:
 def _memory(array: NDArray[Any] | DeviceArray) -> int | NDArray[np.uint8]:
     """An array as the driver's copies want it."""
     if isinstance(array, DeviceArray):
-        return array._used()
+        return array.used_address()
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8)

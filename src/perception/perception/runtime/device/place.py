@@ -13,8 +13,11 @@ from perception.configuration import ConfigurationError
 from perception.ops import binding
 from perception.ops.arrays import Array
 from perception.ops.tuning import ConvolutionTuner
+from perception.runtime.dense.region import DenseRegion
 from perception.runtime.device.arrays import DeviceArray
 from perception.runtime.device.device import Device, gpu_index, open_device
+from perception.runtime.device.graphs import with_graphs
+from perception.runtime.device.pinned import Staging
 from perception.runtime.device.streams import Streams
 from perception.runtime.device.tuning import tuner_of
 from perception.runtime.place import HOST, Place
@@ -59,19 +62,26 @@ class GpuPlace:
     def __init__(self, device: Device) -> None:
         self.streams = Streams(device)
         self.tuner: ConvolutionTuner | None = tuner_of(self.streams)
+        self._staging = Staging(self.streams)
 
     def upload(self, array: NDArray[Any]) -> DeviceArray:
         """Copy a CPU array to the GPU."""
-        return DeviceArray.from_host(self.streams, array)
+        return self._staging.upload(array)
 
     def download(self, array: Array) -> NDArray[Any]:
         """Wait for an array, and copy it to the CPU; a CPU array is given back as it is."""
-        return array.to_host() if isinstance(array, DeviceArray) else array
+        return self._staging.download(array).result() if isinstance(array, DeviceArray) else array
 
     def arena(self, size: int) -> GpuArena:
         """Allocate a piece of memory of so many bytes."""
         return GpuArena(self.streams, size)
 
+    def prepare_region(self, region: DenseRegion, name: str) -> DenseRegion:
+        """Let a dense region be launched as a CUDA graph if its shapes are fixed."""
+        return with_graphs(self.streams, region, name)
+
     def close(self) -> None:
         """Wait for all work and give the streams back."""
+        self.streams.synchronize()
+        self._staging.close()
         self.streams.close()

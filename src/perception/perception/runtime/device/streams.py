@@ -97,6 +97,8 @@ class EventTimer:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Add the time that the work takes which the block queues on the current stream to the stage `name`."""
+        if self._streams.capturing:
+            raise RuntimeError("a stage must not begin inside of captured work")
         begin, end = self._streams.take_timing_event(), self._streams.take_timing_event()
         stream = self._streams.current
         self._streams.driver.record_event(begin, stream)
