@@ -22,7 +22,7 @@ from perception.runtime.dense.engine_cache import EngineCache
 from perception.runtime.dense.engines import EngineOptions, describe_gpu, obtain_engine
 from perception.runtime.dense.file_cache import FileCache
 from perception.runtime.dense.onnx_runtime import OnnxRuntimeRegion
-from perception.runtime.dense.settings import EngineSettings, SizeRange
+from perception.runtime.dense.settings import SETTINGS_VARIABLE, EngineSettings, SizeRange
 from perception.runtime.dense.sizes import region_sizes
 from perception.runtime.dense.tensorrt_module import TensorRt
 from tests.runtime.dense.networks import convolution
@@ -184,6 +184,26 @@ def test_an_engine_that_cannot_be_used_at_all_is_one_sentence(
 def test_a_device_that_is_not_there_is_refused(path: Path, device: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         load_region(path, device)
+
+
+def test_the_machine_says_how_engines_are_built(
+    path: Path, options: EngineOptions, gpu: Gpu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    monkeypatch.setattr(engines, "obtain_engine", lambda *given: seen.append(given[4].settings))
+    monkeypatch.delenv(SETTINGS_VARIABLE, raising=False)
+    load_region(path, "cuda")
+    file = tmp_path / "engines.yaml"
+    monkeypatch.setenv(SETTINGS_VARIABLE, str(file))
+    file.write_text("precision: fp16\nworkspace_mib: 512\nsizes: {blocks: [1, 2, 4]}\n")
+    load_region(path, "cuda")
+    load_region(path, "cuda", options=options)
+    chosen = EngineSettings(precision="fp16", workspace_mib=512, sizes={"blocks": SizeRange(1, 2, 4)})
+    assert seen == [EngineSettings(), chosen, options.settings]
+    file.write_text("precision: fp8\n")
+    with pytest.raises(ConfigurationError, match=r"engines\.yaml: precision: "):
+        load_region(path, "cuda")
+    assert gpu.made_current == 3
 
 
 def test_engines_are_not_for_the_cpu() -> None:

@@ -17,7 +17,7 @@ from perception.runtime.dense.engine_cache import EngineCache, EngineKey, Engine
 from perception.runtime.dense.file_cache import FileCache, default_folder
 from perception.runtime.dense.quantization import has_quantizable_layers, quantize
 from perception.runtime.dense.ranges import RangeTable, find_table
-from perception.runtime.dense.settings import EngineSettings, SizeRange, stated_sizes
+from perception.runtime.dense.settings import EngineSettings, SizeRange, machine_settings, stated_sizes
 from perception.runtime.dense.tensorrt_build import build_engine
 from perception.runtime.dense.tensorrt_module import TensorRt, find_tensorrt
 from perception.runtime.dense.tensorrt_region import TensorRtRegion
@@ -38,13 +38,13 @@ class EngineOptions:
     """What belongs to building engines besides the network.
 
     Attributes:
-        settings: precision, sizes and so on.
+        settings: precision, sizes and so on; by default those of this machine.
         cache: where engines are kept; by default in the user's cache folder.
         ranges: for int8; None: the table beside the network, or the latest calibration of this machine.
         stop: ends a build early where this is set.
     """
 
-    settings: EngineSettings = field(default_factory=EngineSettings)
+    settings: EngineSettings = field(default_factory=machine_settings)
     cache: EngineCache = field(default_factory=lambda: _shared_cache(default_folder()))
     ranges: RangeTable | None = None
     stop: threading.Event | None = None

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import pydantic
 
-from perception.configuration import ConfigurationError, Settings, parse_settings
+from perception.configuration import ConfigurationError, Settings, load_settings, parse_settings
 from perception.runtime.dense.onnx_file import read_metadata
 
 #: Metadata of an ONNX file that says how large its named dimensions get, as JSON: {"blocks": [1, 16, 64]}.
 SIZES_KEY = "perception.sizes"
+#: Environment variable that names a YAML file with the settings of this machine's engines (`EngineSettings`).
+SETTINGS_VARIABLE = "PERCEPTION_ENGINE_SETTINGS"
 #: "exported": every layer as the file says; "fp16": half precision where it is faster; "int8": by measured ranges.
 Precision = Literal["exported", "fp16", "int8"]
 
@@ -50,6 +53,16 @@ class EngineSettings(Settings):
             if not 1 <= size.minimum <= size.typical <= size.maximum:
                 raise ValueError(f"'{name}' wants 1 <= minimum <= typical <= maximum")
         return sizes
+
+
+def machine_settings() -> EngineSettings:
+    """Read how engines are built on this machine: the file that $PERCEPTION_ENGINE_SETTINGS names, else the defaults.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or holds something else.
+    """
+    path = os.environ.get(SETTINGS_VARIABLE)
+    return load_settings(EngineSettings, path) if path else EngineSettings()
 
 
 def stated_sizes(network: bytes, path: Path) -> dict[str, SizeRange]:
