@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("perception.training.command", "train a network and write its bundle"),
     "export": ("perception.export.command", "make a bundle that runs without PyTorch, and compare it with PyTorch"),
     "inspect": ("perception.evaluation.inspection.command", "say what a bundle is, and what it costs on a cloud"),
+    "calibrate": ("perception.evaluation.calibrate_command", "measure the ranges that a bundle needs to run in int8"),
     "benchmark": ("perception.evaluation.benchmark.command", "time a bundle on clouds, stage by stage"),
     "weights": ("perception.export.weights_command", "make a bundle of a published checkpoint"),
     "demo": ("perception.bringup.demo", "simulate, replay through the graph, and report"),

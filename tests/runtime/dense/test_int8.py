@@ -19,7 +19,7 @@ from perception.runtime.dense.calibration import RecordingRegion, calibrate
 from perception.runtime.dense.file_cache import FileCache
 from perception.runtime.dense.onnx_runtime import OnnxRuntimeRegion
 from perception.runtime.dense.quantization import quantize, quantize_weight
-from perception.runtime.dense.ranges import SUFFIX, Method, RangeTable, find_table, read_table
+from perception.runtime.dense.ranges import METHODS, SUFFIX, Method, RangeTable, find_table, read_table
 from perception.runtime.dense.settings import EngineSettings, SizeRange
 from perception.runtime.dense.tensorrt_build import build_engine
 from perception.runtime.dense.tensorrt_module import TensorRt
@@ -27,7 +27,6 @@ from tests.bundle.block_graphs import write_block_network
 from tests.bundle.graphs import write_unet
 from tests.runtime.dense.networks import convolution, save, two_by_two
 
-METHODS: tuple[Method, ...] = ("least_error", "entropy", "percentile", "maximum")
 #: Root mean square of the error that int8 may make, of that of the values: 127 steps each, over four layers.
 TOLERANCE = 0.03
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import pydantic
 
@@ -13,6 +13,7 @@ from perception.configuration import ConfigurationError, Settings, parse_setting
 from perception.runtime.dense.file_cache import FileCache
 
 Method = Literal["least_error", "entropy", "percentile", "maximum"]
+METHODS: tuple[Method, ...] = get_args(Method)
 #: A table that a bundle brings along lies beside its network, under the network's name with this ending.
 SUFFIX = ".ranges.json"
 
