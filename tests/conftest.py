@@ -76,6 +76,17 @@ def semantic_kitti_scan(shared: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def full_size_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SPVCNN with its official widths and drawn weights, on voxels of 5 cm, as a bundle."""
+    from perception.export.exporter import export_network
+    from tests.export.full_size import full_size_source
+
+    folder = tmp_path_factory.mktemp("full_size") / "spvcnn_full_size"
+    export_network(full_size_source(), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def device(request: pytest.FixtureRequest) -> Device:
     """Where the calls of a test run: `device.array(x)` puts arrays there, `device.numpy(x)` brings results back."""
     kind = request.config.getoption("--device")

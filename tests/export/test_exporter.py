@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
+from torch import fx
 
 from perception.bundle.format import DESCRIPTION_FILE, WEIGHTS_FILE, load_description
 from perception.bundle.graph import GRAPH_FILE
@@ -23,6 +24,8 @@ from perception.export.precision import candidates
 from perception.export.self_check import made_up_street
 from perception.export.sources import Overrides, find_source
 from perception.models.engine import TorchSegmentationEngine
+from perception.nn.blocks import ReLU
+from perception.nn.sparse_tensor import SparseTensor
 from perception.runtime import load_engine
 from perception.runtime.self_check import SELF_CHECK_FILE
 from perception.types import Frame, PointCloud
@@ -195,6 +198,17 @@ def test_an_old_bundle_stays_where_the_new_one_is_refused(source: Source, tmp_pa
     with pytest.raises(ConfigurationError):
         export_network(source, tmp_path / "bundle")
     assert (tmp_path / "bundle" / DESCRIPTION_FILE).read_bytes() == before
+
+
+class _Undecided(ReLU):
+    def forward(self, tensor: SparseTensor) -> SparseTensor:
+        return super().forward(tensor) if isinstance(tensor.features, fx.Proxy) else tensor
+
+
+def test_a_network_that_its_record_misses_is_refused(source: Source, tmp_path: Path) -> None:
+    source.network.get_submodule("stage1")[0].net[2] = _Undecided()  # type: ignore[index,union-attr]
+    with pytest.raises(ConfigurationError, match=r"SPVCNN: its record differs by .* from what it computes"):
+        export_network(source, tmp_path / "bundle")
 
 
 def test_blocks_stay_in_single_precision(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ FIRST_SEED = 31
 
 
 def find_clouds(bag: Path | None, files: list[Path] | None, sensor: str, count: int) -> list[NDArray[np.float32]]:
-    """Read or simulate clouds, float32 [N, 4].
+    """Read or simulate clouds, float32 [N, 4], without the points that are NaN or infinite.
 
     Args:
         bag: take the first `count` clouds of this bag.
@@ -35,7 +35,8 @@ def find_clouds(bag: Path | None, files: list[Path] | None, sensor: str, count: 
         clouds = _of_bag(bag, count)
     else:
         clouds = _simulated(sensor, count)
-    clouds = [cloud for cloud in clouds if len(cloud)]
+    finite = [np.ascontiguousarray(cloud[np.isfinite(cloud).all(1)]) for cloud in clouds]
+    clouds = [cloud for cloud in finite if len(cloud)]
     if not clouds:
         raise ConfigurationError(f"{bag or (files and files[0])}: holds no points")
     return clouds

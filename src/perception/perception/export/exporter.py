@@ -33,7 +33,7 @@ from perception.export.precision import (
 )
 from perception.export.self_check import made_up_street, self_check
 from perception.export.tracing import TracedNetwork, trace
-from perception.export.verification import verify
+from perception.export.verification import check_record, verify
 from perception.runtime.executor import GraphExecutor
 from perception.runtime.native import NATIVE
 from perception.runtime.operations import Setting
@@ -100,6 +100,7 @@ def export_network(
     values = {**source.values, "engine": NATIVE}
     draft = parse_settings(BundleDescription, {**values, "weights_sha256": "0" * 64, "files": {}}, folder)
     traced = trace(_with_weights(source.network, tensors))
+    check_record(traced, draft, made_up_street())
     lowered = lower(traced, interface_of(draft)[0])
     clouds = clouds or [made_up_street()]
     graph = _with_precision(precision, lowered, traced, tensors, draft, clouds, progress)

@@ -37,5 +37,7 @@ def _facts(exported: Exported, folder: Path) -> Iterable[tuple[str, str]]:
     yield "labels", f"{comparison.agreement:.3%} of {comparison.points:,} points the same"
     computed = ", ".join(f"{count} in {dtype}" for dtype, count in sorted(kinds.items()))
     yield "operations", f"{len(graph.operations)}; of those on features {computed}; {regions} dense regions"
+    if regions:
+        yield "regions", "float32 in their files; where a GPU's engine is built, that can be float16 or int8"
     size = sum(file.stat().st_size for file in folder.iterdir())
     yield "bundle", f"{folder} ({len(list(folder.iterdir()))} files, {size / 1e6:.1f} MB)"

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import fx
 
+from perception.bundle.format import BundleDescription
 from perception.bundle.loading import load_bundle
 from perception.configuration import ConfigurationError
-from perception.export.comparison import Comparer, Comparison, Recorded
+from perception.export.comparison import Comparer, Comparison, Difference, Recorded, labeller, torch_inputs
 from perception.export.precision import Limits, Loss
+from perception.export.tracing import TracedNetwork
+from perception.runtime import StageTimer
 from perception.runtime.native import load_executor
+
+#: A record runs the same functions on the same numbers; only their order in memory may differ.
+RECORD_LIMIT = 1e-5
 
 
 def verify(
@@ -48,6 +56,29 @@ def verify(
         executor.close()
     check(comparer.result, limits)
     return comparer.result
+
+
+def check_record(traced: TracedNetwork, description: BundleDescription, cloud: NDArray[np.float32]) -> None:
+    """Make sure that a record computes what its network computes.
+
+    Raises:
+        ConfigurationError: it does not: the network decides in Python what to do with its input.
+    """
+    difference = Difference()
+
+    def score(*arguments: Any) -> NDArray[Any]:
+        inputs = tuple(torch_inputs(arguments[:-1]))
+        *_, (_, recorded) = traced.values(*inputs)
+        with torch.inference_mode():
+            difference.add(np.asarray(recorded), np.asarray(traced.network(*inputs)))
+        return np.asarray(recorded)
+
+    labeller(score, description).label(cloud, StageTimer())
+    if difference.error > RECORD_LIMIT:
+        raise ConfigurationError(
+            f"{type(traced.network).__name__}: its record differs by {difference.error:.1e} from what it computes; "
+            "take decisions that depend on the input out of its forward functions"
+        )
 
 
 def check(result: Comparison, limits: Limits) -> None:
