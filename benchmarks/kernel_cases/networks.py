@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.kernel_cases import Case, Context
+from perception.bundle.definitions import pairs_of
 from perception.bundle.graph import CheckedGraph, Spec
-from perception.bundle.operations import arguments_of, check_graph, multiplications, pairs_of
+from perception.bundle.operations import arguments_of, check_graph, multiplications
 from perception.export.lowering import lower
 from perception.export.tracing import trace
 from perception.models.spvcnn import SPVCNN
@@ -24,8 +25,8 @@ from perception.nn.fusion import fuse
 from perception.nn.tables import FrameTables
 from perception.runtime import StageTimer
 from perception.runtime.executor import GraphExecutor
-from perception.runtime.operations import Setting
 from perception.runtime.place import HOST
+from perception.runtime.steps import Setting
 from perception.runtime.voxels import FrameVoxels, voxelize_frame
 
 VOXEL_SIZE_M = 0.05

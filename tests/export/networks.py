@@ -18,8 +18,8 @@ from perception.models.spvcnn import SPVCNN
 from perception.models.spvnas import SPVNAS
 from perception.runtime.dense.onnx_runtime import OnnxRuntimeRegion
 from perception.runtime.executor import GraphExecutor
-from perception.runtime.operations import Setting
 from perception.runtime.place import HOST
+from perception.runtime.steps import Setting
 from tests.nn.frames import frame
 
 CLASSES = 5

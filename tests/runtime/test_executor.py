@@ -14,8 +14,8 @@ from perception.bundle.operations import check_graph
 from perception.ops import reference
 from perception.runtime import StageTimer
 from perception.runtime.executor import GraphExecutor, RunTimes
-from perception.runtime.operations import Setting
 from perception.runtime.place import HOST
+from perception.runtime.steps import Setting
 
 RNG = np.random.default_rng(0)
 CHANNELS = 8

@@ -14,7 +14,7 @@ from perception.runtime.device.arrays import DeviceArray
 from perception.runtime.device.device import Device
 from perception.runtime.device.place import GpuPlace
 from perception.runtime.executor import GraphExecutor
-from perception.runtime.operations import Setting
+from perception.runtime.steps import Setting
 from tests.runtime.device.host_driver import HostDriver
 from tests.runtime.test_executor import GRAPH, TENSORS, executor_of, made_up_frame
 

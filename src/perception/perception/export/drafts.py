@@ -9,8 +9,9 @@ from typing import Any
 
 from torch import fx, nn
 
+from perception.bundle.definitions import DEFINITIONS
 from perception.bundle.graph import Operation, Spec
-from perception.bundle.operations import DEFINITIONS, infer
+from perception.bundle.operations import infer
 from perception.export.dense import DenseSteps
 from perception.export.names import TABLE_STAGE, arguments, inexpressible, stage_of
 

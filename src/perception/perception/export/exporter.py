@@ -36,9 +36,9 @@ from perception.export.tracing import TracedNetwork, trace
 from perception.export.verification import check_record, verify
 from perception.runtime.executor import GraphExecutor
 from perception.runtime.native import NATIVE
-from perception.runtime.operations import Setting
 from perception.runtime.place import HOST
 from perception.runtime.self_check import SELF_CHECK_FILE
+from perception.runtime.steps import Setting
 
 Tensors = Mapping[str, NDArray[Any]]
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
+from perception.bundle.definitions import DEFINITIONS
 from perception.bundle.graph import CheckedGraph, Operation
-from perception.bundle.operations import DEFINITIONS
 from perception.ops import PreparedTable, timed_calls
 from perception.ops.arrays import Array
-from perception.runtime.operations import Run, Setting, build
 from perception.runtime.place import Arena
 from perception.runtime.plan import Layout, MemoryPlan
+from perception.runtime.steps import Run, Setting, build
 from perception.runtime.timing import StageTimer
 
 

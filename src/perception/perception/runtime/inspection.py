@@ -12,17 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from perception.bundle.definitions import DEFINITIONS, pairs_of
 from perception.bundle.deployment_checks import live_bytes
 from perception.bundle.graph import BYTES, CheckedGraph, Operation
 from perception.bundle.loading import Bundle
-from perception.bundle.operations import DEFINITIONS, multiplications, pairs_of
+from perception.bundle.operations import multiplications
 from perception.ops import PreparedTable
 from perception.ops.memory import rounded
 from perception.runtime.executor import GraphExecutor
 from perception.runtime.native import make_labeller
-from perception.runtime.operations import Setting
 from perception.runtime.place import HOST
 from perception.runtime.plan import MemoryPlan
+from perception.runtime.steps import Setting
 from perception.runtime.timing import StageTimer
 
 #: What a convolution on the CPU needs for each thread besides its arrays (`perception.ops.convolution`).

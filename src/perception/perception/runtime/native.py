@@ -16,9 +16,9 @@ from perception.runtime.dense.sizes import region_sizes
 from perception.runtime.device.place import open_place
 from perception.runtime.executor import GraphExecutor
 from perception.runtime.labellers import BlockLabeller, PointLabeller, VoxelLabeller
-from perception.runtime.operations import Setting
 from perception.runtime.place import HOST, Place
 from perception.runtime.region_checks import check_regions
+from perception.runtime.steps import Setting
 from perception.runtime.timing import StageTimer
 from perception.types import Frame, LabelledCloud, PointCloud
 

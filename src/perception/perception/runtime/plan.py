@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from perception.bundle.definitions import DEFINITIONS
 from perception.bundle.graph import CheckedGraph, Spec
-from perception.bundle.operations import DEFINITIONS
 
 #: Every value begins at a multiple of this many bytes.
 ALIGNMENT = 256

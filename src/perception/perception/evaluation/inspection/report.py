@@ -13,9 +13,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from perception.bundle.definitions import DEFINITIONS
 from perception.bundle.format import PvcnnSettings
 from perception.bundle.loading import Bundle
-from perception.bundle.operations import DEFINITIONS
 from perception.runtime.inspection import FrameCosts
 
 MEMORY_PARTS = {

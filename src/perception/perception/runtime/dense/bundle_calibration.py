@@ -17,8 +17,8 @@ from perception.runtime.dense.ranges import Method, RangeTable
 from perception.runtime.dense.region import default_threads, load_region
 from perception.runtime.executor import GraphExecutor
 from perception.runtime.native import make_labeller
-from perception.runtime.operations import Setting
 from perception.runtime.place import HOST
+from perception.runtime.steps import Setting
 from perception.runtime.timing import StageTimer
 
 

@@ -1,0 +1,48 @@
+"""What the steps of a graph are built with, and what they look like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from perception.bundle.graph import Operation, Spec
+from perception.ops.tuning import ConvolutionTuner
+from perception.runtime.dense.region import DenseRegion
+from perception.runtime.place import Place
+from perception.runtime.weights import LayerWeights, layer_weights
+
+Values = Mapping[str, Any]
+#: Gives what an operation makes, by role, from what goes in, by role, and from the memory for what it makes.
+Run = Callable[[Values, Values], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What operations are built with.
+
+    Attributes:
+        tensors: the weights of the bundle.
+        place: where arrays lie.
+        threads: CPU threads, all by default.
+        regions: the dense regions, by file.
+        tuner: chooses how a GPU computes each convolution; None on the CPU, where there is nothing to choose.
+    """
+
+    tensors: Mapping[str, NDArray[Any]]
+    place: Place
+    threads: int | None
+    regions: Mapping[str, DenseRegion]
+    tuner: ConvolutionTuner | None = None
+
+    def layer(self, operation: Operation, features: Spec) -> LayerWeights:
+        """The weights of a layer, where it runs."""
+        channels = features.shape[-1]
+        assert isinstance(channels, int)
+        weight, bias = layer_weights(operation, self.tensors, channels)
+        return LayerWeights(self.place.upload(weight), None if bias is None else self.place.upload(bias))
+
+
+Builder = Callable[[Operation, Mapping[str, Spec], Setting], Run]
