@@ -47,6 +47,7 @@ def test_labels_are_those_of_the_cpu(installed, driver, tmp_path, dtype):
         tolerance = 1e-4 if dtype == "float32" else 2e-2
         np.testing.assert_allclose(found.probabilities[same], expected.probabilities[same], atol=tolerance)
         assert list(found.stage_ms) == list(expected.stage_ms)
+        assert all(ms > 0 for ms in found.stage_ms.values())
     gpu.close()
     del gpu
     assert installed.pool.used_bytes == 0

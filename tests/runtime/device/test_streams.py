@@ -112,3 +112,13 @@ def test_stages_are_timed_in_order_and_events_are_used_again(streams, driver):
         pass
     assert again.stage_ms["voxels"] >= again.stage_ms["inner"]
     assert len(driver._events) == events
+
+
+def test_times_that_nobody_asked_for_cost_no_events(streams, driver):
+    for _ in range(3):
+        timer = EventTimer(streams)
+        with timer.stage("voxels"):
+            pass
+        del timer
+        gc.collect()
+    assert len(streams._timing_events) == 2

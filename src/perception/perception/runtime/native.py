@@ -55,17 +55,19 @@ class NativeSegmentationEngine:
         self.executor = load_executor(bundle, device, threads, self._place)
         self._labeller = make_labeller(self.executor, description, threads, self._place)
 
-    def warm_up(self) -> None:
-        """Label a made-up cloud once; on a GPU, kinds of layers that are new to it are measured now and only now."""
-        points = np.random.default_rng(0).uniform(-20, 20, (WARM_UP_POINTS, 4)).astype(np.float32)
-        if self._place.tuner is None:
-            self.forward(Frame(PointCloud(points)))
-            return
-        self._place.tuner.measures = True
+    def warm_up(self, frame: Frame | None = None) -> None:
+        """Label a frame once, by default a made-up one; on a GPU, kinds of layers that are new to it are measured."""
+        if frame is None:
+            points = np.random.default_rng(0).uniform(-20, 20, (WARM_UP_POINTS, 4)).astype(np.float32)
+            frame = Frame(PointCloud(points))
+        tuner = self._place.tuner
+        if tuner is not None:
+            tuner.measures = True
         try:
-            self.forward(Frame(PointCloud(points)))
+            self.forward(frame)
         finally:
-            self._place.tuner.measures = False
+            if tuner is not None:
+                tuner.measures = False
 
     def update(self, calibration: Any) -> None:
         """Take new calibration of the sensors; networks of one LiDAR have none."""
@@ -77,7 +79,7 @@ class NativeSegmentationEngine:
             raise ValueError(f"points are {points.dtype} {list(points.shape)}, expected float32 [N, 4]")
         if not len(points):
             return LabelledCloud(np.empty(0, np.uint8), np.empty(0, np.float32))
-        timer = StageTimer()
+        timer = self._place.timer()
         class_ids, probabilities = self._labeller.label(points, timer)
         return LabelledCloud(class_ids, probabilities, timer.stage_ms)
 

@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from perception.ops.arrays import Array
 from perception.ops.tuning import ConvolutionTuner
 from perception.runtime.dense.region import DenseRegion
+from perception.runtime.timing import StageTimer
 
 
 class Arena(Protocol):
@@ -39,6 +40,9 @@ class Place(Protocol):
 
     def arena(self, size: int) -> Arena:
         """Allocate a piece of memory of so many bytes."""
+
+    def timer(self) -> StageTimer:
+        """Make a timer of the stages of a frame."""
 
     def prepare_region(self, region: DenseRegion, name: str) -> DenseRegion:
         """Give what runs a dense region best there."""
@@ -83,6 +87,10 @@ class HostPlace:
     def arena(self, size: int) -> HostArena:
         """See `Place.arena`."""
         return HostArena(size)
+
+    def timer(self) -> StageTimer:
+        """See `Place.timer`."""
+        return StageTimer()
 
     def prepare_region(self, region: DenseRegion, name: str) -> DenseRegion:
         """See `Place.prepare_region`."""

@@ -8,10 +8,15 @@ from contextlib import contextmanager
 
 
 class StageTimer:
-    """Collects the wall time of named stages, in the order in which they first ran."""
+    """Collects the wall time of named stages, in the order in which they first ran; a GPU has a timer of its own."""
 
     def __init__(self) -> None:
-        self.stage_ms: dict[str, float] = {}
+        self._stage_ms: dict[str, float] = {}
+
+    @property
+    def stage_ms(self) -> dict[str, float]:
+        """The milliseconds of each stage so far."""
+        return self._stage_ms
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -21,4 +26,4 @@ class StageTimer:
             yield
         finally:
             elapsed_ms = (time.perf_counter() - start_s) * 1e3
-            self.stage_ms[name] = self.stage_ms.get(name, 0.0) + elapsed_ms
+            self._stage_ms[name] = self._stage_ms.get(name, 0.0) + elapsed_ms

@@ -72,7 +72,7 @@ class Figures:
 def warm_up(engine: NativeSegmentationEngine, clouds: Clouds, frames: int) -> None:
     """Label each cloud at least once: the first frames allocate memory."""
     for number in range(max(frames, len(clouds))):
-        engine.forward(Frame(PointCloud(clouds[number % len(clouds)])))
+        engine.warm_up(Frame(PointCloud(clouds[number % len(clouds)])))
 
 
 def run_repeatedly(engine: NativeSegmentationEngine, clouds: Clouds, rounds: Iterable[int]) -> list[Sample]:

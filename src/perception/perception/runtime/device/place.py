@@ -18,7 +18,7 @@ from perception.runtime.device.arrays import DeviceArray
 from perception.runtime.device.device import Device, gpu_index, open_device
 from perception.runtime.device.graphs import with_graphs
 from perception.runtime.device.pinned import Staging
-from perception.runtime.device.streams import Streams
+from perception.runtime.device.streams import EventTimer, Streams
 from perception.runtime.device.tuning import tuner_of
 from perception.runtime.place import HOST, Place
 
@@ -75,6 +75,10 @@ class GpuPlace:
     def arena(self, size: int) -> GpuArena:
         """Allocate a piece of memory of so many bytes."""
         return GpuArena(self.streams, size)
+
+    def timer(self) -> EventTimer:
+        """Make a timer of what the GPU does; its times include waiting for the CPU."""
+        return EventTimer(self.streams)
 
     def prepare_region(self, region: DenseRegion, name: str) -> DenseRegion:
         """Let a dense region be launched as a CUDA graph if its shapes are fixed."""

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from perception.runtime.device.device import Device
 from perception.runtime.device.driver import Handle
+from perception.runtime.timing import StageTimer
 
 
 class Streams:
@@ -83,16 +84,16 @@ class Streams:
         self._named, self._timing_events = {}, []
 
 
-class EventTimer:
+class EventTimer(StageTimer):
     """Collects the GPU's time of named stages, in the order in which they first ran, without making it wait.
 
-    For engines on a GPU what StageTimer is on the CPU. A stage must not begin or end inside of a captured region.
+    A stage must not begin or end inside of captured work.
     """
 
     def __init__(self, streams: Streams) -> None:
+        super().__init__()
         self._streams = streams
         self._pending: list[tuple[str, Handle, Handle]] = []
-        self._stage_ms: dict[str, float] = {}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -119,3 +120,8 @@ class EventTimer:
             self._streams.give_timing_event(end)
         self._pending.clear()
         return self._stage_ms
+
+    def __del__(self) -> None:
+        for _, begin, end in self._pending:  # of a frame that failed
+            self._streams.give_timing_event(begin)
+            self._streams.give_timing_event(end)
