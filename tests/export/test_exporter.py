@@ -191,11 +191,28 @@ def test_half_precision_that_loses_too_much_is_refused(
     assert len(halves) < len(candidates(exported.graph)) / 2
 
 
+def test_what_overflows_in_half_precision_goes_back(source: Source, tmp_path: Path) -> None:
+    source.network.get_parameter("classifier.0.weight").data.mul_(1e6)
+    with (
+        pytest.warns(RuntimeWarning, match="overflow"),
+        pytest.raises(ConfigurationError, match="try --precision auto"),
+    ):
+        export_network(source, tmp_path / "bundle", precision="float16")
+    with pytest.warns(RuntimeWarning, match="overflow"):
+        exported = export_network(source, tmp_path / "bundle", precision="auto")
+    types = {operation.name: operation.dtype for operation in exported.graph.operations}
+    assert types["classifier.0"] == "float32"
+    assert list(types.values()).count("float16") > 50
+
+
 def test_an_old_bundle_stays_where_the_new_one_is_refused(source: Source, tmp_path: Path) -> None:
     export_network(source, tmp_path / "bundle")
     before = (tmp_path / "bundle" / DESCRIPTION_FILE).read_bytes()
-    source.network.get_parameter("stem.0.kernel").data.fill_(float("inf"))
-    with pytest.raises(ConfigurationError):
+    source.network.get_buffer("stem.1.running_var").fill_(-1)
+    with pytest.raises(ConfigurationError, match=f"^{tmp_path}/bundle/weights.safetensors: .* negative variance"):
+        export_network(source, tmp_path / "bundle")
+    source.network.get_parameter("stem.0.kernel").data[0, 0, 0] = float("nan")
+    with pytest.raises(ConfigurationError, match=r"the weight 'stem\.0\.kernel' is NaN or infinite"):
         export_network(source, tmp_path / "bundle")
     assert (tmp_path / "bundle" / DESCRIPTION_FILE).read_bytes() == before
 

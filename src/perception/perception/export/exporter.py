@@ -19,7 +19,7 @@ from perception.bundle.format import BundleDescription
 from perception.bundle.graph import GRAPH_FILE, Graph
 from perception.bundle.operations import check_graph
 from perception.bundle.writer import halved, write_bundle
-from perception.configuration import parse_settings
+from perception.configuration import ConfigurationError, parse_settings
 from perception.export.comparison import Comparer, Comparison, RememberedScores
 from perception.export.lowering import LoweredNetwork, lower
 from perception.export.precision import (
@@ -97,13 +97,15 @@ def export_network(
     progress("tracing the network")
     tensors = {name: tensor.detach().cpu().numpy() for name, tensor in source.network.state_dict().items()}
     tensors = halved(tensors) if source.half else tensors
+    _check_finite(tensors, folder)
     values = {**source.values, "engine": NATIVE}
     draft = parse_settings(BundleDescription, {**values, "weights_sha256": "0" * 64, "files": {}}, folder)
     traced = trace(_with_weights(source.network, tensors))
     check_record(traced, draft, made_up_street())
     lowered = lower(traced, interface_of(draft)[0])
     clouds = clouds or [made_up_street()]
-    graph = _with_precision(precision, lowered, traced, tensors, draft, clouds, progress)
+    with np.errstate(over="ignore"):  # what overflows in float16 is seen in the scores
+        graph = _with_precision(precision, lowered, traced, tensors, draft, clouds, progress)
     half = any(operation.dtype == "float16" for operation in graph.operations)
     files = {**source.kept, GRAPH_FILE: graph_json(graph), **lowered.regions}
     files[SELF_CHECK_FILE] = self_check(traced, draft)
@@ -111,7 +113,11 @@ def export_network(
 
     def check(written: Path) -> None:
         limits = FLOAT16_LIMITS if half else FLOAT32_LIMITS
-        comparisons.append(verify(written, traced, lowered.twins, clouds, limits, progress))
+        try:
+            with np.errstate(over="ignore"):
+                comparisons.append(verify(written, traced, lowered.twins, clouds, limits, progress))
+        except ConfigurationError as error:  # its folder is not the one that the user knows
+            raise ConfigurationError(str(error).replace(str(written), str(folder))) from None
 
     description = write_bundle(folder, values, tensors, files=files, check=check)
     return Exported(description, graph, comparisons[0])
@@ -123,6 +129,14 @@ def graph_json(graph: Graph) -> bytes:
     operations = ",\n  ".join(json.dumps(operation) for operation in values.pop("operations"))
     head = json.dumps({"format": graph.format, **values})[:-1]
     return f'{head}, "operations": [\n  {operations}\n]}}\n'.encode()
+
+
+def _check_finite(tensors: Tensors, folder: Path) -> None:
+    for name, tensor in tensors.items():
+        if not np.isfinite(tensor).all():
+            raise ConfigurationError(
+                f"{folder}: not written, the weight '{name}' is NaN or infinite somewhere; did the training diverge?"
+            )
 
 
 def _with_weights(network: nn.Module, tensors: Tensors) -> nn.Module:
@@ -151,11 +165,15 @@ def _with_precision(
     reference = RememberedScores(traced)
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
 
-    def loss_of(trial: Graph) -> Loss:
+    def loss_of(trial: Graph, clouds: Sequence[NDArray[np.float32]] = clouds) -> Loss:
         executor = GraphExecutor(check_graph(trial, shapes, GRAPH_FILE), Setting(tensors, HOST, None, {}))
         comparer = Comparer(executor, reference, {}, description)
         for cloud in clouds:
             comparer.add(cloud)
+        executor.close()
         return Loss(comparer.result.scores.error, comparer.result.agreement)
 
-    return with_halves(graph, choose_halves(graph, loss_of, FLOAT16_LIMITS, progress))
+    def quick_loss_of(trial: Graph) -> Loss:
+        return loss_of(trial, clouds[:1])
+
+    return with_halves(graph, choose_halves(graph, loss_of, FLOAT16_LIMITS, quick_loss_of, progress))

@@ -80,7 +80,11 @@ def with_halves(graph: Graph, halves: Collection[str]) -> Graph:
 
 
 def choose_halves(
-    graph: Graph, loss_of: Callable[[Graph], Loss], limits: Limits, progress: Callable[[str], None] = lambda _: None
+    graph: Graph,
+    loss_of: Callable[[Graph], Loss],
+    limits: Limits,
+    quick_loss_of: Callable[[Graph], Loss] | None = None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> list[str]:
     """Find the operations that can compute in float16, as many as the limits allow.
 
@@ -90,6 +94,7 @@ def choose_halves(
         graph: in float32.
         loss_of: measures a graph.
         limits: what the result may lose.
+        quick_loss_of: measures what single operations cost, on less data.
         progress: told what is being done.
     """
     names = candidates(graph)
@@ -98,7 +103,7 @@ def choose_halves(
     own: dict[str, float] = {}
     for number, name in enumerate(names):
         progress(f"measuring what float16 costs, operation {number + 1} of {len(names)}")
-        own[name] = loss_of(with_halves(graph, [name])).error
+        own[name] = (quick_loss_of or loss_of)(with_halves(graph, [name])).error
     ranked = sorted(names, key=lambda name: own[name])
     fits, too_many = 0, len(ranked)
     while too_many - fits > 1:

@@ -70,8 +70,10 @@ def check_record(traced: TracedNetwork, description: BundleDescription, cloud: N
         inputs = tuple(torch_inputs(arguments[:-1]))
         *_, (_, recorded) = traced.values(*inputs)
         with torch.inference_mode():
-            difference.add(np.asarray(recorded), np.asarray(traced.network(*inputs)))
-        return np.asarray(recorded)
+            plain = np.asarray(traced.network(*inputs))
+        if not np.array_equal(recorded, plain, equal_nan=True):
+            difference.add(np.asarray(recorded), plain)
+        return plain
 
     labeller(score, description).label(cloud, StageTimer())
     if difference.error > RECORD_LIMIT:
