@@ -6,6 +6,8 @@
 #include "common/call.hpp"
 #include "common/dtype.hpp"
 #include "common/gpu.hpp"
+#include "common/indices.hpp"
+#include "common/panels.hpp"
 #include "common/threads.hpp"
 #include "feed_forward/cuda.hpp"
 #include "feed_forward/inner_loops.hpp"
@@ -19,97 +21,84 @@ constexpr int64_t kSmallestShare = 1 << 18;  // multiplications a thread
 constexpr int64_t kSmallestNorm = 1 << 15;   // elements a thread
 constexpr int32_t kMostChannels = 65536;
 
-// Weights [c_out, c_in] as panels [c_in, panel], padded with zeros.
-template <typename Stored>
-AlignedFloats pack_weights(const pk_linear& layer, int64_t panel, int64_t padded) {
-  AlignedFloats packed(padded * layer.c_in);
-  std::vector<float> row(static_cast<size_t>(layer.c_in));
-  for (int64_t d = 0; d < layer.c_out; ++d) {
-    read_row(static_cast<const Stored*>(layer.weight) + d * layer.c_in, row.data(), layer.c_in);
-    float* to = packed.data() + d / panel * panel * layer.c_in + d % panel;
-    for (int64_t c = 0; c < layer.c_in; ++c) to[c * panel] = row[static_cast<size_t>(c)];
-  }
-  return packed;
+int64_t size_of(int32_t dtype) { return dtype == PK_FLOAT16 ? 2 : 4; }
+
+const void* row_of(const void* rows, int64_t row, int64_t channels, int32_t dtype) {
+  return rows == nullptr ? nullptr : static_cast<const char*>(rows) + row * channels * size_of(dtype);
 }
 
-// What one thread works in.
-struct Workspace {
-  Workspace(const pk_linear& layer, int64_t padded, bool widened)
-      : sums(kTile * padded), input(widened ? kTile * layer.c_in : 0), residual(layer.c_out) {}
-  AlignedFloats sums, input, residual;
-};
-
-const float* as_floats(const float* rows, int64_t, AlignedFloats&) { return rows; }
-const float* as_floats(const Half* rows, int64_t count, AlignedFloats& room) {
-  read_row(rows, room.data(), count);
+// Rows as floats: where they lie, or widened in `room`.
+const float* as_floats(const void* rows, int64_t count, int32_t dtype, AlignedFloats& room) {
+  if (dtype == PK_FLOAT32) return static_cast<const float*>(rows);
+  read_row(static_cast<const Half*>(rows), room.data(), count);
   return room.data();
 }
 
-template <typename Stored>
 class DenseLayer {
  public:
-  explicit DenseLayer(const pk_linear& layer)
-      : layer_(layer),
-        panel_(feed_forward_loops().panel),
-        padded_((layer.c_out + panel_ - 1) / panel_ * panel_),
-        weights_(pack_weights<Stored>(layer, panel_, padded_)) {}
+  // What one thread works in.
+  struct Workspace {
+    AlignedFloats sums, input;
+  };
 
-  Workspace workspace() const { return Workspace(layer_, padded_, sizeof(Stored) != sizeof(float)); }
+  DenseLayer(const pk_linear& layer, int threads)
+      : layer_(layer),
+        panels_(cut_panels(layer.c_out, feed_forward_loops().widest_panel)),
+        weights_({layer.weight, layer.dtype, 1, layer.c_in, layer.c_out, true}, panels_, threads) {}
+
+  Workspace workspace() const {
+    return {AlignedFloats(kTile * sums_of_row(panels_)),
+            AlignedFloats(layer_.dtype == PK_FLOAT16 ? kTile * layer_.c_in : 0)};
+  }
 
   void run(int64_t begin, int64_t end, Workspace& work) const {
-    const float* input = as_floats(static_cast<const Stored*>(layer_.input) + begin * layer_.c_in,
-                                   (end - begin) * layer_.c_in, work.input);
-    for (int64_t panel = 0; panel < padded_; panel += panel_)
-      feed_forward_loops().product(
-          {input, weights_.data() + panel * layer_.c_in, work.sums.data() + panel, end - begin, layer_.c_in, padded_});
-    for (int64_t row = begin; row < end; ++row) finish(row, work.sums.data() + (row - begin) * padded_, work);
+    const float* input = as_floats(row_of(layer_.input, begin, layer_.c_in, layer_.dtype), (end - begin) * layer_.c_in,
+                                   layer_.dtype, work.input);
+    const int64_t step = sums_of_row(panels_);
+    for (size_t p = 0; p < panels_.size(); ++p)
+      feed_forward_loops().product[panel_index(panels_[p].width)](
+          {input, weights_.at(p, 0), work.sums.data() + panels_[p].begin, end - begin, layer_.c_in, step});
+    const bool chosen = layer_.residual_rows != nullptr;
+    const auto rows_of = [&](const void* rows, int64_t row) { return row_of(rows, row, layer_.c_out, layer_.dtype); };
+    feed_forward_loops().finish[layer_.dtype](
+        {work.sums.data(), step, end - begin, layer_.c_out, layer_.bias, rows_of(layer_.residual, chosen ? 0 : begin),
+         chosen ? layer_.residual_rows + begin : nullptr, layer_.activation, layer_.norm_weight, layer_.norm_bias,
+         layer_.norm_epsilon, const_cast<void*>(rows_of(layer_.output, begin))});
   }
 
  private:
-  void finish(int64_t row, float* sums, Workspace& work) const {
-    const int64_t other = layer_.residual_rows != nullptr ? layer_.residual_rows[row] : row;
-    const float* residual = nullptr;
-    if (layer_.residual != nullptr && other >= 0)
-      residual =
-          as_floats(static_cast<const Stored*>(layer_.residual) + other * layer_.c_out, layer_.c_out, work.residual);
-    feed_forward_loops().finish({layer_.bias, residual, layer_.norm_weight, layer_.norm_bias, layer_.c_out,
-                                 layer_.activation, layer_.norm_epsilon},
-                                sums);
-    write_row(sums, static_cast<Stored*>(layer_.output) + row * layer_.c_out, layer_.c_out);
-  }
-
   const pk_linear& layer_;
-  int64_t panel_;
-  int64_t padded_;
-  AlignedFloats weights_;
+  std::vector<Panel> panels_;
+  PackedWeights weights_;
 };
 
-template <typename Stored>
 void run_layer(const pk_linear& layer, int threads) {
-  const DenseLayer<Stored> dense(layer);
+  const DenseLayer dense(layer, threads);
   const int64_t tiles = (layer.rows + kTile - 1) / kTile;
-  std::vector<Workspace> workspaces;
+  std::vector<DenseLayer::Workspace> workspaces;
   for (int i = 0; i < threads; ++i) workspaces.push_back(dense.workspace());
 #pragma omp parallel for num_threads(threads) schedule(dynamic)
   for (int64_t tile = 0; tile < tiles; ++tile) {
-    Workspace& mine = workspaces[static_cast<size_t>(thread_index())];
+    DenseLayer::Workspace& mine = workspaces[static_cast<size_t>(thread_index())];
     dense.run(tile * kTile, std::min(layer.rows, (tile + 1) * kTile), mine);
   }
 }
 
-template <typename Stored>
-void normalise(const DenseRow& call, const void* input, const void* residual, int64_t rows, void* output, int threads) {
-  std::vector<AlignedFloats> rooms(static_cast<size_t>(2 * threads), AlignedFloats(call.channels));
+// `call` says what to do with rows of any place and number.
+void normalise(const DenseRows& call, const void* input, const void* residual, int64_t rows, int32_t dtype,
+               void* output, int threads) {
+  std::vector<AlignedFloats> rooms(static_cast<size_t>(threads), AlignedFloats(call.channels));
 #pragma omp parallel for num_threads(threads) schedule(static)
   for (int64_t row = 0; row < rows; ++row) {
-    AlignedFloats* mine = &rooms[static_cast<size_t>(2 * thread_index())];
-    const int64_t at = row * call.channels;
-    DenseRow what = call;
-    read_row(static_cast<const Stored*>(input) + at, mine[0].data(), call.channels);
-    if (residual != nullptr)
-      what.residual = as_floats(static_cast<const Stored*>(residual) + at, call.channels, mine[1]);
-    feed_forward_loops().finish(what, mine[0].data());
-    write_row(mine[0].data(), static_cast<Stored*>(output) + at, call.channels);
+    AlignedFloats& mine = rooms[static_cast<size_t>(thread_index())];
+    const auto row_at = [&](const void* of) { return row_of(of, row, call.channels, dtype); };
+    DenseRows what = call;
+    const float* floats = as_floats(row_at(input), call.channels, dtype, mine);
+    if (floats != mine.data()) copy_row(floats, mine.data(), call.channels);
+    what.sums = mine.data();
+    what.residual = row_at(residual);
+    what.output = const_cast<void*>(row_at(output));
+    feed_forward_loops().finish[dtype](what);
   }
 }
 
@@ -140,13 +129,6 @@ void require_linear(const pk_linear* layer) {
           "without residual_rows there must be as many residual rows as rows");
 }
 
-void require_residual_rows(const pk_linear& layer) {
-  if (layer.residual == nullptr || layer.residual_rows == nullptr) return;
-  for (int64_t row = 0; row < layer.rows; ++row)
-    require(layer.residual_rows[row] >= -1 && layer.residual_rows[row] < layer.residual_count,
-            "residual_rows names a row that does not exist");
-}
-
 }  // namespace
 }  // namespace pk
 
@@ -156,10 +138,12 @@ pk_status pk_linear_layer(const pk_execution* where, const pk_linear* layer) {
   return pk::guarded("linear layer", [&] {
     pk::require_linear(layer);
     if (const pk::Gpu gpu = pk::gpu_of(where)) return PK_CUDA(pk::cuda::linear_layer(gpu, *layer));
-    pk::require_residual_rows(*layer);
     const int64_t work = layer->rows * layer->c_in * std::min(layer->c_out, 4096);
     const int threads = pk::useful_threads(pk::cpu_threads(where), work, pk::kSmallestShare);
-    pk::with_stored(layer->dtype, [&](auto stored) { pk::run_layer<decltype(stored)>(*layer, threads); });
+    if (layer->residual != nullptr && layer->residual_rows != nullptr)
+      pk::require_indices(layer->residual_rows, layer->rows, layer->residual_count, threads,
+                          "residual_rows names a row that does not exist");
+    pk::run_layer(*layer, threads);
   });
 }
 
@@ -176,9 +160,13 @@ pk_status pk_layer_norm(const pk_execution* where, const void* input, const void
       return PK_CUDA(
           pk::cuda::layer_norm(gpu, {input, residual, weight, bias, rows, channels, epsilon, dtype, output}));
     const int threads = pk::useful_threads(pk::cpu_threads(where), rows * channels, pk::kSmallestNorm);
-    const pk::DenseRow call{nullptr, nullptr, weight, bias, channels, PK_NO_ACTIVATION, epsilon};
-    pk::with_stored(
-        dtype, [&](auto stored) { pk::normalise<decltype(stored)>(call, input, residual, rows, output, threads); });
+    pk::DenseRows call{};
+    call.rows = 1;
+    call.channels = channels;
+    call.norm_weight = weight;
+    call.norm_bias = bias;
+    call.norm_epsilon = epsilon;
+    pk::normalise(call, input, residual, rows, dtype, output, threads);
   });
 }
 }

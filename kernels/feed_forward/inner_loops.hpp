@@ -18,21 +18,26 @@ struct DensePanel {
   int64_t sums_step;
 };
 
-// What follows the product, in place on one row of sums: see pk_linear.
-struct DenseRow {
+// What follows the product of some rows: output = norm(activation(sums + bias + residual)); see pk_linear.
+struct DenseRows {
+  float* sums;  // [rows, sums_step]; overwritten where a norm follows
+  int64_t sums_step;
+  int64_t rows;
+  int64_t channels;
   const float* bias;
-  const float* residual;
+  const void* residual;          // of the type of the output
+  const int32_t* residual_rows;  // or null: row i adds row i
+  int activation;
   const float* norm_weight;
   const float* norm_bias;
-  int64_t channels;
-  int activation;
   float norm_epsilon;
+  void* output;  // [rows, channels]
 };
 
 struct FeedForwardLoops {
-  int panel;  // output channels of a panel
-  void (*product)(const DensePanel&);
-  void (*finish)(const DenseRow&, float* sums);
+  int widest_panel;                       // 32, 16 or 8 floats; all narrower ones exist too
+  void (*product[3])(const DensePanel&);  // by panel_index: 8, 16, 32 wide
+  void (*finish[2])(const DenseRows&);    // by pk_dtype
 };
 
 PK_TABLE_OF_EVERY_SET(FeedForwardLoops, feed_forward_loops)

@@ -3,12 +3,12 @@
 #include <numeric>
 #include <vector>
 
+#include "common/panels.hpp"
 #include "common/threads.hpp"
 #include "sparse_conv/arguments.hpp"
 #include "sparse_conv/cuda.hpp"
 #include "sparse_conv/inner_loops.hpp"
 #include "sparse_conv/pair_buffers.hpp"
-#include "sparse_conv/panels.hpp"
 
 namespace pk {
 namespace {
@@ -17,8 +17,6 @@ constexpr int64_t kLargestTile = 256;
 constexpr int64_t kSmallestTile = 32;
 constexpr int64_t kLargestScratch = 128 * 1024;  // floats a thread: half of an ordinary second cache
 constexpr int64_t kSmallestShare = 1 << 18;      // multiplications a thread
-
-int64_t sums_of_row(const std::vector<Panel>& panels) { return panels.back().begin + panels.back().width; }
 
 // What a thread needs for a tile: its pairs, its sums [panel][row][width], and where features are float16 the input
 // rows of one weight as floats.
@@ -95,7 +93,9 @@ void convolve(const pk_convolution& layer, int threads, const Collect& collect) 
   const std::vector<Panel> panels = cut_panels(layer.c_out, convolution_loops().widest_panel);
   const int64_t tile = tile_rows(layer, panels, threads);
   const int64_t tiles = (layer.n_out + tile - 1) / tile;
-  const PackedWeights weights(layer, panels, threads);
+  const Weights unpacked{layer.weight, layer.dtype, layer.kernel_volume,
+                         layer.c_in,   layer.c_out, layer.transpose_weight != 0};
+  const PackedWeights weights(unpacked, panels, threads);
   std::vector<Scratch> scratch(static_cast<size_t>(threads), Scratch(layer, tile, panels));
   std::atomic<bool> good{true};
 #pragma omp parallel for num_threads(threads) schedule(dynamic)

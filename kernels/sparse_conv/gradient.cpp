@@ -2,12 +2,12 @@
 #include <atomic>
 #include <vector>
 
+#include "common/panels.hpp"
 #include "common/threads.hpp"
 #include "sparse_conv/arguments.hpp"
 #include "sparse_conv/cuda.hpp"
 #include "sparse_conv/inner_loops.hpp"
 #include "sparse_conv/pair_buffers.hpp"
-#include "sparse_conv/panels.hpp"
 
 namespace pk {
 namespace {
@@ -28,7 +28,7 @@ class WeightGradient {
         threads_(threads),
         panels_(cut_panels(call.c_out, convolution_loops().widest_panel)),
         blocks_((call.c_in + kBlock - 1) / kBlock),
-        sums_of_row_(panels_.back().begin + panels_.back().width),
+        sums_of_row_(sums_of_row(panels_)),
         sums_(static_cast<size_t>(call.kernel_volume * call.c_in * sums_of_row_)),
         tiles_(static_cast<size_t>(tiles_at_once()), PairBuffers(call.kernel_volume, kTile)) {}
 

@@ -66,13 +66,11 @@ struct GatheredRows {
 struct ConvolutionLoops {
   int widest_panel;                         // 32, 16 or 8 floats; all narrower ones exist too
   bool (*collect)(const TilePairs&);        // false where an input row does not exist
-  void (*product[3])(const PanelProduct&);  // by panel width: 8, 16, 32
+  void (*product[3])(const PanelProduct&);  // by panel_index: 8, 16, 32 wide
   void (*outer_product[3])(const PanelOuterProduct&);
   void (*finish[2])(const PanelResult&);  // by pk_dtype
   void (*gather[2])(const GatheredRows&);
 };
-
-constexpr int panel_index(int width) { return width == 8 ? 0 : width == 16 ? 1 : 2; }
 
 PK_TABLE_OF_EVERY_SET(ConvolutionLoops, convolution_loops)
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <vector>
 
 #include "perception_kernels.h"
@@ -16,23 +17,42 @@ struct Panel {
   int used;       // channels that exist; the rest is padding
 };
 
+constexpr int panel_index(int width) { return width == 8 ? 0 : width == 16 ? 1 : 2; }
+
 // Cut c_out channels into panels no wider than widest, with little padding.
 std::vector<Panel> cut_panels(int64_t c_out, int widest);
 
-// Weights [volume, c_in, c_out] of any dtype as floats [panel][volume][c_in][width]; `transposed`: they are stored
-// [volume, c_out, c_in].
+// The sums of a row in all panels.
+inline int64_t sums_of_row(const std::vector<Panel>& panels) { return panels.back().begin + panels.back().width; }
+
+// Weights [volume, c_in, c_out] as a caller passes them; `transposed`: they are stored [volume, c_out, c_in].
+struct Weights {
+  const void* data;
+  int32_t dtype;  // pk_dtype
+  int64_t volume;
+  int64_t c_in;
+  int64_t c_out;
+  bool transposed;
+};
+
+// The same as floats [panel][volume][c_in][width].
 class PackedWeights {
  public:
-  PackedWeights(const pk_convolution& layer, const std::vector<Panel>& panels, int threads);
+  PackedWeights(const Weights& weights, const std::vector<Panel>& panels, int threads);
 
   const float* at(std::size_t panel, int64_t k) const { return data_.get() + begins_[panel] + k * steps_[panel]; }
 
  private:
-  void pack(const pk_convolution& layer, const std::vector<Panel>& panels, int64_t k, float* room);
+  // Vectors that cross cache lines cost twice.
+  struct Delete {
+    void operator()(float* data) const { ::operator delete[](data, std::align_val_t{64}); }
+  };
+
+  void pack(const Weights& weights, const std::vector<Panel>& panels, int64_t k, float* room);
   void pack_row(const std::vector<Panel>& panels, int64_t k, int64_t c, const float* row);
   void pack_column(const std::vector<Panel>& panels, int64_t k, int64_t channel, int64_t c_in, const float* column);
 
-  std::unique_ptr<float[]> data_;
+  std::unique_ptr<float[], Delete> data_;
   std::vector<int64_t> begins_, steps_;
 };
 

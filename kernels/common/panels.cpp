@@ -1,9 +1,9 @@
-#include "sparse_conv/panels.hpp"
+#include "common/panels.hpp"
 
 #include <algorithm>
 
 #include "common/threads.hpp"
-#include "sparse_conv/inner_loops.hpp"
+#include "half/loops.hpp"
 
 namespace pk {
 namespace {
@@ -26,40 +26,39 @@ std::vector<Panel> cut_panels(int64_t c_out, int widest) {
   return panels;
 }
 
-PackedWeights::PackedWeights(const pk_convolution& layer, const std::vector<Panel>& panels, int threads) {
+PackedWeights::PackedWeights(const Weights& weights, const std::vector<Panel>& panels, int threads) {
   int64_t size = 0;
   for (const Panel& panel : panels) {
     begins_.push_back(size);
-    steps_.push_back(int64_t{layer.c_in} * panel.width);
-    size += layer.kernel_volume * steps_.back();
+    steps_.push_back(weights.c_in * panel.width);
+    size += weights.volume * steps_.back();
   }
-  data_.reset(new float[static_cast<size_t>(size)]);  // every cell is written below, first by the thread that packs it
-  const size_t row = static_cast<size_t>(std::max(layer.c_in, layer.c_out));
+  // Every cell is written below, first by the thread that packs it.
+  data_.reset(static_cast<float*>(::operator new[](static_cast<size_t>(size) * sizeof(float), std::align_val_t{64})));
+  const size_t row = static_cast<size_t>(std::max(weights.c_in, weights.c_out));
   std::vector<float> room(static_cast<size_t>(threads) * row);
 #pragma omp parallel for num_threads(threads) schedule(static)
-  for (int64_t k = 0; k < layer.kernel_volume; ++k)
-    pack(layer, panels, k, room.data() + static_cast<size_t>(thread_index()) * row);
+  for (int64_t k = 0; k < weights.volume; ++k)
+    pack(weights, panels, k, room.data() + static_cast<size_t>(thread_index()) * row);
 }
 
-void PackedWeights::pack(const pk_convolution& layer, const std::vector<Panel>& panels, int64_t k, float* room) {
-  const int64_t rows = layer.transpose_weight != 0 ? layer.c_out : layer.c_in;
-  const int64_t columns = layer.transpose_weight != 0 ? layer.c_in : layer.c_out;
+void PackedWeights::pack(const Weights& weights, const std::vector<Panel>& panels, int64_t k, float* room) {
+  const int64_t rows = weights.transposed ? weights.c_out : weights.c_in;
+  const int64_t columns = weights.transposed ? weights.c_in : weights.c_out;
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t begin = (k * rows + r) * columns;
-    const float* row = static_cast<const float*>(layer.weight) + begin;
-    if (layer.dtype == PK_FLOAT16) {
-      convolution_loops().gather[PK_FLOAT16](
-          {static_cast<const uint16_t*>(layer.weight) + begin, columns, nullptr, 1, columns, columns, room});
+    const float* row = static_cast<const float*>(weights.data) + begin;
+    if (weights.dtype == PK_FLOAT16) {
+      read_row(static_cast<const Half*>(weights.data) + begin, room, columns);
       row = room;
     }
-    if (layer.transpose_weight != 0)
+    if (weights.transposed)
       pack_column(panels, k, r, columns, row);
     else
       pack_row(panels, k, r, row);
   }
-  if (layer.transpose_weight != 0)  // the padding of the last panel
-    for (int64_t d = layer.c_out; d < panels.back().begin + panels.back().width; ++d)
-      pack_column(panels, k, d, layer.c_in, nullptr);
+  if (weights.transposed)  // the padding of the last panel
+    for (int64_t d = weights.c_out; d < sums_of_row(panels); ++d) pack_column(panels, k, d, weights.c_in, nullptr);
 }
 
 void PackedWeights::pack_row(const std::vector<Panel>& panels, int64_t k, int64_t c, const float* row) {
