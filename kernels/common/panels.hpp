@@ -35,8 +35,9 @@ struct Weights {
   bool transposed;
 };
 
-// The same as floats [panel][volume][c_in][width]. Packing at every call takes 1.4 % of the convolutions of an SPVCNN of
-// width 0.235 on 29,000 voxels, and 0.2 % of a full-size one: too little for handles that a caller would have to keep.
+// The same as floats [panel][volume][c_in][width]. Packing at every call takes 1.4 % of the convolutions of an SPVCNN
+// of width 0.235 on 29,000 voxels, and 0.2 % of a full-size one: too little for handles that a caller would have to
+// keep.
 class PackedWeights {
  public:
   PackedWeights(const Weights& weights, const std::vector<Panel>& panels, int threads);
