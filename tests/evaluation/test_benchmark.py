@@ -49,6 +49,18 @@ def test_every_operation_is_timed_in_every_frame(write: object, tmp_path: Path) 
         assert 0 < sample.kernels_ms < sample.graph_ms < sample.total_ms
 
 
+def test_overhead_is_not_known_on_a_gpu(unet: Path) -> None:
+    """Calls of kernels only start them."""
+    bundle = load_bundle(unet)
+    engine = engine_of(bundle)
+    warm_up(engine, [POINTS], 1)
+    (sample,) = run_repeatedly(engine, [POINTS], range(1), on_gpu=True)
+    assert sample.kernels_ms is None
+    assert engine.executor.watch is None
+    figures = summarize_samples(bundle.graph, [sample], [measure_costs(bundle, POINTS, 1)])
+    assert figures.kernels is figures.overhead is figures.overhead_share is None
+
+
 def test_what_is_timed_adds_up(unet: Path) -> None:
     """Made-up times: stages are sums of their operations, and what nothing accounts for is shown too."""
     bundle = load_bundle(unet)
@@ -99,6 +111,7 @@ def test_it_fits_the_terminal(
 
 def test_mistakes_are_one_line(unet: Path, cloud: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "no bundle 'nothing'" in refusal(capsys, "benchmark", "nothing")
+    assert "tpu" in refusal(capsys, "benchmark", unet, "--device", "tpu")
     assert "--repeats: expected 1 or more, found 0" in refusal(capsys, "benchmark", unet, "--repeats", 0)
     assert "--threads: expected 1 or more, found 0" in refusal(capsys, "benchmark", unet, "--threads", 0)
     assert "--warm-up: expected 0 or more, found -1" in refusal(capsys, "benchmark", unet, "--warm-up", -1)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+from perception.bundle.loading import load_bundle
 from perception.cli import main
+from perception.evaluation.inspection.report import Inspection, print_inspection
+from perception.runtime.device.figures import DeviceFigures
+from perception.runtime.inspection import measure_costs
 from tests.bundle.block_graphs import write_block_network
 from tests.bundle.graphs import write_unet
 
@@ -73,6 +79,22 @@ def test_json_says_the_same(unet: Path, cloud: Path, capsys: pytest.CaptureFixtu
     assert values["memory_bytes"]["total"] == sum(parts.values())
     assert values["files_bytes"]["graph.json"] == (unet / "graph.json").stat().st_size
     assert values["stages"]["stem"]["dtypes"] == {"float32": 1}
+
+
+def test_the_device_as_far_as_it_tells(unet: Path) -> None:
+    bundle = load_bundle(unet)
+    costs = [measure_costs(bundle, np.ones((5, 4), np.float32), 1)]
+    orin = DeviceFigures("Jetson AGX Orin", 64 << 30, 3 << 30, 41.4, power_mode="MAXN")
+    shown = printed(Inspection(bundle, "made up", costs, orin))
+    assert "device     Jetson AGX Orin, 64.0 GiB, 3.0 in use, 41 °C, power mode MAXN" in shown
+    assert "device" not in printed(Inspection(bundle, "made up", costs, DeviceFigures()))
+
+
+def printed(inspection: Inspection) -> str:
+    """What a terminal of 100 columns shows."""
+    console = Console(file=io.StringIO(), width=100)
+    print_inspection(console, inspection)
+    return str(console.file.getvalue())  # type: ignore[attr-defined]
 
 
 def test_the_dearest_of_several_clouds_counts(unet: Path, cloud: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,7 +47,7 @@ class RunTimes:
 
     Attributes:
         total_ms: all of it.
-        kernels_ms: of that, inside the kernels' library; dense engines are not part of it.
+        kernels_ms: of that, inside the kernels' library, which on a GPU only starts them; without dense engines.
     """
 
     total_ms: float = 0.0

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option = parser.add_argument
     option("bundle", help="a bundle: its folder, or its name in config/models")
     add_cloud_options(parser)
-    option("--device", choices=("cpu", "cuda"), default="cpu", help="where it runs (default: %(default)s)")
+    option("--device", default="cpu", help="cpu, cuda, or cuda:N for the GPU number N (default: %(default)s)")
     option("--threads", type=int, metavar="N", help="CPU threads (default: OMP_NUM_THREADS, else every core)")
     option("--repeats", type=int, default=20, metavar="N", help="frames to time (default: %(default)s)")
     option("--warm-up", type=int, default=3, metavar="N", help="frames before those (default: %(default)s)")
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         status.update("warming up")
         warm_up(engine, clouds, arguments.warm_up)
     rounds = track(range(arguments.repeats), "timing", console=console, transient=True)
-    samples = run_repeatedly(engine, clouds, rounds)
+    samples = run_repeatedly(engine, clouds, rounds, on_gpu=arguments.device != "cpu")
     engine.close()
     figures = summarize_samples(bundle.graph, samples, costs)
     benchmark = Benchmark(bundle.description, arguments.device, threads, describe_machine(), source, costs, figures)

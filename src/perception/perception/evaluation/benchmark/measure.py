@@ -28,15 +28,15 @@ class Sample:
         cloud: its number.
         total_ms: from the points to their classes.
         part_ms: of everything that was timed: operations of the graph by name, and what surrounds the graph.
-        graph_ms: of the total, what the executor takes for the graph.
-        kernels_ms: of that, inside kernels and dense engines.
+        graph_ms: of the total, what the executor takes for the graph, which on a GPU is to start it.
+        kernels_ms: of that, inside kernels and dense engines; None on a GPU, which works on while Python does.
     """
 
     cloud: int
     total_ms: float
     part_ms: Mapping[str, float]
     graph_ms: float
-    kernels_ms: float
+    kernels_ms: float | None
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Figures:
         stage_gmac: multiply-accumulates, in 1e9, of each stage that has any; the mean of the clouds.
         operation_gmac: the same of operations.
         graph: of a frame, what the executor takes for the graph.
-        kernels: of that, inside kernels and dense engines.
+        kernels: of that, inside kernels and dense engines; None on a GPU.
         overhead: of that, the rest: Python and memory.
     """
 
@@ -60,43 +60,48 @@ class Figures:
     stage_gmac: Mapping[str, float]
     operation_gmac: Mapping[str, float]
     graph: LatencySummary
-    kernels: LatencySummary
-    overhead: LatencySummary
+    kernels: LatencySummary | None
+    overhead: LatencySummary | None
 
     @property
-    def overhead_share(self) -> float:
-        """Overhead beside the time inside kernels and dense engines, at the medians."""
+    def overhead_share(self) -> float | None:
+        """Overhead beside the time inside kernels and dense engines, at the medians; None on a GPU."""
+        if self.overhead is None or self.kernels is None:
+            return None
         return self.overhead.p50 / self.kernels.p50
 
 
 def warm_up(engine: NativeSegmentationEngine, clouds: Clouds, frames: int) -> None:
-    """Label each cloud at least once: the first frames allocate memory."""
+    """Label each cloud at least once: the first frames allocate memory, and choose how a GPU computes layers."""
     for number in range(max(frames, len(clouds))):
         engine.warm_up(Frame(PointCloud(clouds[number % len(clouds)])))
 
 
-def run_repeatedly(engine: NativeSegmentationEngine, clouds: Clouds, rounds: Iterable[int]) -> list[Sample]:
+def run_repeatedly(
+    engine: NativeSegmentationEngine, clouds: Clouds, rounds: Iterable[int], on_gpu: bool = False
+) -> list[Sample]:
     """Label clouds in turn.
 
     Args:
         engine: loaded and warm.
         clouds: float32 [N, 4] each.
         rounds: the numbers of the frames.
+        on_gpu: whether calls of kernels only start them, so that their times say nothing.
     """
     regions = [one.name for one in engine.executor.checked.operations if one.op == "dense_region"]
     try:
-        return [_run(engine, clouds, number % len(clouds), regions) for number in rounds]
+        return [_run(engine, clouds, number % len(clouds), regions, on_gpu) for number in rounds]
     finally:
         engine.executor.watch = None
 
 
-def _run(engine: NativeSegmentationEngine, clouds: Clouds, cloud: int, regions: Sequence[str]) -> Sample:
+def _run(engine: NativeSegmentationEngine, clouds: Clouds, cloud: int, regions: Sequence[str], on_gpu: bool) -> Sample:
     frame = Frame(PointCloud(clouds[cloud]))
     engine.executor.watch = watch = RunTimes()
     start_s = time.perf_counter()
     part_ms = engine.forward(frame).stage_ms
     total_ms = (time.perf_counter() - start_s) * 1e3
-    kernels_ms = watch.kernels_ms + sum(part_ms[name] for name in regions)
+    kernels_ms = None if on_gpu else watch.kernels_ms + sum(part_ms[name] for name in regions)
     return Sample(cloud, total_ms, part_ms, watch.total_ms, kernels_ms)
 
 
@@ -126,9 +131,13 @@ def summarize_samples(graph: CheckedGraph, samples: Sequence[Sample], costs: Seq
         stage_gmac=by_stage(graph, gmac),
         operation_gmac=gmac,
         graph=summarize([sample.graph_ms for sample in samples]),
-        kernels=summarize([sample.kernels_ms for sample in samples]),
-        overhead=summarize([max(sample.graph_ms - sample.kernels_ms, 0.0) for sample in samples]),
+        kernels=_summary([one.kernels_ms for one in samples if one.kernels_ms is not None]),
+        overhead=_summary([one.graph_ms - one.kernels_ms for one in samples if one.kernels_ms is not None]),
     )
+
+
+def _summary(samples_ms: Sequence[float]) -> LatencySummary | None:
+    return summarize(samples_ms) if samples_ms else None
 
 
 def _stage_ms(sample: Sample, stage_of: Mapping[str, str]) -> dict[str, float]:

@@ -64,9 +64,9 @@ class Benchmark:
             "frames": figures.total.count,
             "total_ms": figures.total.model_dump(),
             "graph_ms": figures.graph.model_dump(),
-            "kernels_ms": figures.kernels.model_dump(),
-            "overhead_ms": figures.overhead.model_dump(),
-            "overhead_of_kernels": round(figures.overhead_share, 4),
+            "kernels_ms": figures.kernels and figures.kernels.model_dump(),
+            "overhead_ms": figures.overhead and figures.overhead.model_dump(),
+            "overhead_of_kernels": figures.overhead_share,
             "stages": _with_arithmetic(figures.stages, figures.stage_gmac),
             "operations": _with_arithmetic(figures.operations, figures.operation_gmac),
         }
@@ -80,12 +80,14 @@ def print_benchmark(console: Console, benchmark: Benchmark, per_operation: bool)
         console.print(Text.assemble((f"{name:<11}", "dim"), text), soft_wrap=True)
     console.print()
     if per_operation:
-        console.print(_table("operation", figures.operations, figures.operation_gmac, figures.total))
+        console.print(_table("operation", figures.operations, figures.operation_gmac, figures))
         console.print()
-    console.print(_table("stage", figures.stages, figures.stage_gmac, figures.total, with_total=True))
+    console.print(_table("stage", figures.stages, figures.stage_gmac, figures, with_total=True))
     console.print()
-    text = f"{figures.overhead.p50:.2f} ms in the executor, beside {figures.kernels.p50:.1f} ms in kernels and engines"
-    console.print(Text.assemble(("overhead   ", "dim"), f"{text}: {figures.overhead_share:.1%}".replace("%", " %")))
+    if figures.overhead and figures.kernels:
+        text = f"{figures.overhead.p50:.2f} ms in the executor, {figures.overhead_share:.1%}".replace("%", " %")
+        text += f" of the {figures.kernels.p50:.1f} ms in kernels"
+        console.print(Text.assemble(("overhead   ", "dim"), text))
 
 
 def _facts(benchmark: Benchmark) -> Iterable[tuple[str, str]]:
@@ -107,9 +109,10 @@ def _table(
     what: str,
     parts: Mapping[str, LatencySummary],
     gmac: Mapping[str, float],
-    total: LatencySummary,
+    figures: Figures,
     with_total: bool = False,
 ) -> Table:
+    total, sum_ms = figures.total, sum(stage.p50 for stage in figures.stages.values())
     table = Table(box=None, header_style="dim", pad_edge=False, show_footer=with_total)
     footer = [f"{value:.2f}" for value in (total.p50, total.p95, total.p99)]
     table.add_column(f"{what}, ms", footer="total", overflow="fold")
@@ -121,7 +124,7 @@ def _table(
     table.add_column("GMAC/s", justify="right", footer=f"{every / total.p50 * 1e3:.1f}", no_wrap=True)
     for name, found in parts.items():
         times = [f"{value:.2f}" for value in (found.p50, found.p95, found.p99)]
-        table.add_row(name, *times, f"{found.p50 / total.p50:.1%}".replace("%", " %"), *_arithmetic(name, found, gmac))
+        table.add_row(name, *times, f"{found.p50 / sum_ms:.1%}".replace("%", " %"), *_arithmetic(name, found, gmac))
     return table
 
 

@@ -11,6 +11,7 @@ from perception.evaluation.cloud_options import add_cloud_options, costs_on, rea
 from perception.evaluation.inspection.report import Inspection, print_inspection
 from perception.ops import default_threads
 from perception.paths import find_bundle
+from perception.runtime.device.figures import read_figures
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
         clouds, source = read_clouds(arguments)
         status.update("working out what they cost")
         costs = [costs_on(bundle, cloud, default_threads(), source) for cloud in clouds]
-    inspection = Inspection(bundle, source, costs)
+    inspection = Inspection(bundle, source, costs, read_figures())
     if arguments.json:
         print(inspection.to_json())
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rich.console import Console
@@ -16,6 +16,7 @@ from rich.text import Text
 from perception.bundle.definitions import DEFINITIONS
 from perception.bundle.format import PvcnnSettings
 from perception.bundle.loading import Bundle
+from perception.runtime.device.figures import DeviceFigures
 from perception.runtime.inspection import FrameCosts
 
 MEMORY_PARTS = {
@@ -37,11 +38,13 @@ class Inspection:
         bundle: loaded, and so checked.
         clouds: where the clouds come from.
         costs: of each cloud.
+        device: the GPU of this machine, if it has one.
     """
 
     bundle: Bundle
     clouds: str
     costs: Sequence[FrameCosts]
+    device: DeviceFigures = field(default_factory=DeviceFigures)
 
     @property
     def dearest(self) -> FrameCosts:
@@ -86,6 +89,7 @@ class Inspection:
             "points": [one.points for one in self.costs],
             "counts": cost.runs[0] if len(cost.runs) == 1 else {"runs": len(cost.runs)},
             "mac": sum(cost.multiplications.values()),
+            "device": asdict(self.device),
             "memory_bytes": {**asdict(cost.memory), "total": cost.memory.total},
         }
         return json.dumps(values, indent=1, ensure_ascii=False)
@@ -123,6 +127,19 @@ def _facts(inspection: Inspection) -> Iterable[tuple[str, str]]:
     regions = list(dict.fromkeys(bundle.graph.regions()))
     dense = f", {len(regions)} dense regions" if regions else ""
     yield "graph", f"{len(operations)} operations, {inspection.parameters:,} weights{dense}"
+    if device := _device(inspection.device):
+        yield "device", device
+
+
+def _device(figures: DeviceFigures) -> str:
+    """The GPU of this machine, as far as it tells."""
+    parts = [figures.name or ""] if figures.name or figures.memory_total_bytes else []
+    if figures.memory_total_bytes:
+        used = f", {figures.memory_used_bytes / 2**30:.1f} in use" if figures.memory_used_bytes is not None else ""
+        parts.append(f"{figures.memory_total_bytes / 2**30:.1f} GiB{used}")
+    parts += [f"{figures.temperature_c:.0f} °C"] if figures.temperature_c is not None and parts else []
+    parts += [f"power mode {figures.power_mode}"] if figures.power_mode else []
+    return ", ".join(part for part in parts if part)
 
 
 def _size(count: int) -> str:
