@@ -193,13 +193,9 @@ def test_half_precision_that_loses_too_much_is_refused(
 
 def test_what_overflows_in_half_precision_goes_back(source: Source, tmp_path: Path) -> None:
     source.network.get_parameter("classifier.0.weight").data.mul_(1e6)
-    with (
-        pytest.warns(RuntimeWarning, match="overflow"),
-        pytest.raises(ConfigurationError, match="try --precision auto"),
-    ):
+    with pytest.raises(ConfigurationError, match="try --precision auto"):
         export_network(source, tmp_path / "bundle", precision="float16")
-    with pytest.warns(RuntimeWarning, match="overflow"):
-        exported = export_network(source, tmp_path / "bundle", precision="auto")
+    exported = export_network(source, tmp_path / "bundle", precision="auto")
     types = {operation.name: operation.dtype for operation in exported.graph.operations}
     assert types["classifier.0"] == "float32"
     assert list(types.values()).count("float16") > 50
