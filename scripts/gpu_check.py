@@ -1,4 +1,4 @@
-"""Build the kernels for the GPU that is present, test them there, and time every operation beside its floor.
+"""Build the kernels for the GPU that is present, test them there, run whole networks, and time every operation.
 
     python scripts/gpu_check.py [--output FOLDER]        (make gpu-check)
 
@@ -11,6 +11,7 @@ passed.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import shutil
@@ -25,7 +26,7 @@ TOP = Path(__file__).resolve().parents[1]
 BUILD = TOP / "build" / "gpu"
 LIBRARY = BUILD / "libperception_kernels.so"
 MODEL_CASES = ["scan", "sort", "collectives", "matrix_product", "half_precision", "empty_grid", "too_many_threads"]
-LIMITS_S = {"build": 220, "tests": 180, "sanitizer": 90, "timings": 90}
+LIMITS_S = {"build": 220, "tests": 180, "sanitizer": 90, "timings": 90, "bundles": 90}
 # One command on a lent machine may last ten minutes; the results have to be written before.
 WHOLE_S = 520
 BEGIN_S = time.monotonic()
@@ -75,6 +76,8 @@ def run_tests() -> Result:
     report.unlink(missing_ok=True)
     options = ["--device", "cuda", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", "--maxfail=200"]
     tests = ["tests/ops", "tests/kernels", "tests/nn/test_backends.py"]
+    if importlib.util.find_spec("pydantic"):  # without it the runtime cannot be imported
+        tests.append("tests/runtime/device/test_drivers.py")
     status, output = run([sys.executable, "-m", "pytest", *tests, *options], LIMITS_S["tests"])
     result: Result = {"passed": status == 0, "finished": status != -1, "output": output[-6000:]}
     if report.is_file():
@@ -114,6 +117,15 @@ def time_operations() -> Result:
     return result | (json.loads(output_file.read_text()) if output_file.is_file() else {})
 
 
+def run_bundles() -> Result:
+    """Whole networks from points to labels, with the labels of the CPU and times by CUDA events."""
+    output_file = BUILD / "bundles.json"
+    output_file.unlink(missing_ok=True)
+    status, output = run([sys.executable, "-m", "benchmarks.gpu_bundles", str(output_file)], LIMITS_S["bundles"])
+    result: Result = {"passed": status == 0, "finished": status != -1, "output": "" if status == 0 else output[-4000:]}
+    return result | (json.loads(output_file.read_text()) if output_file.is_file() else {})
+
+
 def describe_machine() -> Result:
     """GPU, driver, compilers."""
     query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total,compute_cap", "--format=csv,noheader"]
@@ -133,11 +145,16 @@ def describe_machine() -> Result:
 def table(result: Result) -> str:
     """Render the result for a reader."""
     lines = ["# Kernels on a GPU", "", f"{result['machine']['gpu']}; {result['machine']['nvcc']}", ""]
-    for name in ("build", "execution_model", "tests", "sanitizer", "timings"):
+    for name in ("build", "execution_model", "tests", "bundles", "sanitizer", "timings"):
         step = result.get(name, {})
         counts = f": {step['tests']} tests, {step['failures'] + step['errors']} failed" if "tests" in step else ""
         note = f" ({step['note']})" if "note" in step else ""
         lines.append(f"- {name}: {'passed' if step.get('passed') else 'FAILED'}{counts}{note}")
+    for name, found in result.get("bundles", {}).get("bundles", {}).items():
+        text = (
+            found.get("note") or f"{found['total_ms']:.2f} ms a frame, {100 * found['same_labels']:.2f} % equal labels"
+        )
+        lines.append(f"  - {name}: {text}")
     rows = result.get("timings", {}).get("operations", [])
     if rows:
         lines += ["", "| operation | time us | floor us | floor / time |", "| --- | ---: | ---: | ---: |"]
@@ -161,6 +178,7 @@ def main() -> None:
         "build": build,
         "execution_model": check_execution_model,
         "tests": run_tests,
+        "bundles": run_bundles,
         "timings": time_operations,
         "sanitizer": run_sanitizer,
     }
