@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +61,21 @@ class Listener:
         while (left_s := end_s - time.monotonic()) > 0:
             self._rclpy.spin_once(self._node, timeout_sec=left_s)
 
-    def wait_for_node(self) -> None:
+    def wait_for_node(self, poll_s: float = 0.2) -> None:
         """Wait until the node subscribes to clouds."""
+        found = self._node.get_subscriptions_info_by_topic
+        self._wait(lambda: found("/points"), f"{NODE} does not subscribe to /points", poll_s)
+
+    def wait_for_publisher(self) -> None:
+        """Wait until somebody publishes clouds."""
+        self._wait(lambda: self._node.count_publishers("/points"), "nobody publishes /points", 0.2)
+
+    def _wait(self, condition: Callable[[], Any], failure: str, poll_s: float) -> None:
         deadline_s = time.monotonic() + START_TIMEOUT_S
-        while not self._node.get_subscriptions_info_by_topic("/points"):
+        while not condition():
             if time.monotonic() > deadline_s:
-                sys.exit(f"{NODE} does not subscribe to /points")
-            self.spin(0.2)
+                sys.exit(failure)
+            self.spin(poll_s)
 
     def load_bundle(self, bundle: str) -> Any:
         """Ask the node for another bundle, and return its answer; listening goes on meanwhile."""
@@ -130,10 +139,12 @@ class Replay(Child):
         bag: the drive.
         folder: where its log goes.
         environment: of the graph.
+        wait: for a subscriber before the start.
     """
 
-    def __init__(self, bag: Path, folder: Path, environment: dict[str, str]) -> None:
-        words = ["replay", str(bag), "--loop", "--topics", "/points", "--wait-for-subscribers", "/points"]
+    def __init__(self, bag: Path, folder: Path, environment: dict[str, str], wait: bool = True) -> None:
+        words = ["replay", str(bag), "--loop", "--topics", "/points"]
+        words += ["--wait-for-subscribers", "/points"] if wait else []
         super().__init__(words, folder / "replay.log", environment)
 
     def published(self) -> tuple[int, str]:
