@@ -13,6 +13,7 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from perception.bundle.format import BundleDescription
 from perception.configuration import ConfigurationError
+from perception.nodes.memory import give_back_freed_memory
 from perception.runtime import Engine
 
 
@@ -129,6 +130,8 @@ class EngineSlot:
             raise
         if old is not None:
             old.close()
+        del old  # the last that holds its weights
+        give_back_freed_memory()
 
     @contextmanager
     def _between_frames(self) -> Iterator[None]:
