@@ -10,6 +10,7 @@ import numpy as np
 
 from perception.bundle.format import BundleDescription, PvcnnSettings
 from perception.bundle.loading import Bundle, load_bundle
+from perception.ops import memory
 from perception.ops.arrays import Array
 from perception.runtime.dense.region import load_region
 from perception.runtime.dense.sizes import region_sizes
@@ -88,6 +89,7 @@ class NativeSegmentationEngine:
         self.executor.close()
         del self._labeller
         self._place.close()
+        memory.release()  # buffers of its sizes, which the next network may never ask for
 
 
 def load_executor(
