@@ -2,49 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, fx, nn
+from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from perception.bundle.graph import Size, Spec
+from perception.bundle.graph import Spec
+from perception.export.dense_layers import DenseStep, Shape, convolution, linear, weights_of
 from perception.export.names import arguments, inexpressible, scope_of
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-Shape = tuple[Size, ...]
-
-
-@dataclass(frozen=True)
-class DenseStep:
-    """One operation of ONNX.
-
-    Attributes:
-        node: the step of the record that it ends with.
-        op: ONNX's name of it.
-        inputs: the steps that it reads.
-        shape: of its result.
-        attributes: as ONNX has them.
-        weights: constant inputs after the others.
-        layer: the module that the weights are of, with the norms that were folded into it.
-        cost: multiply-accumulates, by the sizes that they grow with, such as {"blocks*points": 64}.
-    """
-
-    node: fx.Node
-    op: str
-    inputs: tuple[fx.Node, ...]
-    shape: Shape
-    attributes: dict[str, Any] = field(default_factory=dict)
-    weights: tuple[NDArray[Any], ...] = ()
-    layer: nn.Module | None = None
-    cost: dict[str, int] = field(default_factory=dict)
 
 
 class DenseSteps:
@@ -123,9 +96,9 @@ class DenseSteps:
         assert isinstance(source, fx.Node)
         shape = self._shapes[source]
         if isinstance(module, CONVOLUTIONS):
-            return _convolution(node, source, module, shape)
+            return convolution(node, source, module, shape)
         if isinstance(module, nn.Linear) and len(shape) == 2:
-            return _linear(node, source, module, shape)
+            return linear(node, source, module, shape)
         if isinstance(module, NORMS):
             return self._fold(node, source, module)
         if isinstance(module, nn.ReLU):
@@ -143,7 +116,7 @@ class DenseSteps:
         self._folded[source] = node
         fuse: Any = fuse_linear_bn_eval if isinstance(step.layer, nn.Linear) else fuse_conv_bn_eval
         layer = fuse(step.layer, norm)
-        return replace(step, node=node, layer=layer, weights=_weights(layer))
+        return replace(step, node=node, layer=layer, weights=weights_of(layer))
 
     def _function(self, node: fx.Node) -> DenseStep:
         build = FUNCTIONS.get(node.target)
@@ -188,46 +161,6 @@ class DenseSteps:
         wanted = [self._sizes.get(size, size) for size in sizes]
         full = tuple(old if new == -1 else new for old, new in zip(shape, wanted, strict=True))
         return DenseStep(node, "Expand", (source,), full)
-
-
-def _convolution(node: fx.Node, source: fx.Node, layer: Any, shape: Shape) -> DenseStep:
-    sides = zip(shape[2:], layer.kernel_size, layer.stride, layer.padding, layer.dilation, strict=True)
-    spatial = tuple(_reach(*side) for side in sides)
-    attributes = {
-        "kernel_shape": list(layer.kernel_size),
-        "strides": list(layer.stride),
-        "pads": [*layer.padding, *layer.padding],
-        "dilations": list(layer.dilation),
-        "group": layer.groups,
-    }
-    result = (shape[0], layer.out_channels, *spatial)
-    each = math.prod(layer.kernel_size) * layer.in_channels // layer.groups
-    cost = _cost(result, each)
-    return DenseStep(node, "Conv", (source,), result, attributes, _weights(layer), layer, cost)
-
-
-def _reach(size: Size, kernel: int, stride: int, padding: int, dilation: int) -> Size:
-    if isinstance(size, int):
-        return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
-    if (kernel, stride, padding) != (1, 1, 0):
-        raise ValueError("a convolution along an axis of unknown size must have size 1")
-    return size
-
-
-def _linear(node: fx.Node, source: fx.Node, layer: nn.Linear, shape: Shape) -> DenseStep:
-    result = (shape[0], layer.out_features)
-    cost = _cost(result, layer.in_features)
-    return DenseStep(node, "Gemm", (source,), result, {"transB": 1}, _weights(layer), layer, cost)
-
-
-def _cost(result: Shape, each: int) -> dict[str, int]:
-    symbols = "*".join(size for size in result if isinstance(size, str))
-    return {symbols: math.prod(size for size in result if isinstance(size, int)) * each}
-
-
-def _weights(layer: nn.Module) -> tuple[NDArray[Any], ...]:
-    tensors = (getattr(layer, "weight", None), getattr(layer, "bias", None))
-    return tuple(tensor.detach().numpy() for tensor in tensors if isinstance(tensor, Tensor))
 
 
 #: What functions of PyTorch become.

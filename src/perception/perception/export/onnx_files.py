@@ -11,7 +11,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from torch import fx
 
 from perception.bundle.graph import Size
-from perception.export.dense import DenseStep, Shape
+from perception.export.dense_layers import DenseStep, Shape
 
 #: Known to every TensorRT from 8.6 on, and to ONNX Runtime from 1.15 on.
 OPSET = 17

@@ -13,7 +13,8 @@ from typing import Any
 
 from torch import fx
 
-from perception.export.dense import DenseStep, DenseSteps, Shape
+from perception.export.dense import DenseSteps
+from perception.export.dense_layers import DenseStep, Shape
 from perception.export.names import role_of, scope_of, stage_of
 from perception.export.onnx_files import write_onnx
 
