@@ -25,6 +25,7 @@ from perception.runtime.dense.tensorrt_build import (
     unsupported_operations,
 )
 from perception.runtime.dense.tensorrt_module import TensorRt, find_tensorrt
+from perception.runtime.dense.tensorrt_progress import BuildProgress
 from tests.runtime.dense.networks import convolution, save
 from tests.runtime.dense.stand_in import stand_in
 
@@ -196,6 +197,20 @@ def test_the_real_one_refuses_noise(tensorrt_rtx: TensorRt, tmp_path: Path) -> N
     (tmp_path / "noise.onnx").write_bytes(b"no network")
     with pytest.raises(ConfigurationError, match=r"noise\.onnx: TensorRT-RTX 1[^\n]* cannot read it \([^\n]+\)$"):
         build(tensorrt_rtx, tmp_path / "noise.onnx")
+
+
+@pytest.mark.parametrize("call", ["phase_start", "step_complete", "phase_finish"])
+@pytest.mark.parametrize("which", ["stand-in", "real"])
+def test_ctrl_c_during_a_build_is_not_lost(
+    path: Path, call: str, which: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(BuildProgress, call, interrupt)
+    tensorrt = stand_in() if which == "stand-in" else request.getfixturevalue("tensorrt_rtx")
+    with pytest.raises(KeyboardInterrupt):
+        build(tensorrt, path)
 
 
 def test_the_real_one_can_be_stopped(tensorrt_rtx: TensorRt, path: Path) -> None:

@@ -71,7 +71,8 @@ def build_engine(
     times = build.use_timing_cache(config, timing_cache)
     monitor = build.report_progress(config, stop)
     plan = build.builder.build_serialized_network(definition, config)
-    del monitor
+    if monitor is not None and monitor.failure is not None:
+        raise monitor.failure
     if plan is None and stop is not None and stop.is_set():
         raise BuildStoppedError(f"{path.name}: the build of its engine was stopped")
     if plan is None:

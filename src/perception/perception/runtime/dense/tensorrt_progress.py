@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,19 +72,30 @@ class BuildProgress:
 
 
 def make_monitor(api: Any, progress: BuildProgress) -> Any:
-    """Make what TensorRT calls; it must live as long as the build."""
+    """Make what TensorRT calls; it must live as long as the build.
+
+    TensorRT swallows what is raised in a call of it, Ctrl-C too: it is kept in `failure`, and the build is stopped.
+    """
 
     class Monitor(api.IProgressMonitor):
         def __init__(self) -> None:
             api.IProgressMonitor.__init__(self)
+            self.failure: BaseException | None = None
 
         def phase_start(self, name: str, parent: str | None, steps: int) -> None:
-            progress.phase_start(name, parent, steps)
+            self._keep_failure(progress.phase_start, name, parent, steps)
 
         def step_complete(self, name: str, step: int) -> bool:
-            return progress.step_complete(name, step)
+            return bool(self._keep_failure(progress.step_complete, name, step)) and self.failure is None
 
         def phase_finish(self, name: str) -> None:
-            progress.phase_finish(name)
+            self._keep_failure(progress.phase_finish, name)
+
+        def _keep_failure(self, call: Callable[..., Any], *arguments: Any) -> Any:
+            try:
+                return call(*arguments)
+            except BaseException as error:
+                self.failure = error
+                return None
 
     return Monitor()
