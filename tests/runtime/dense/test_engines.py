@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -275,3 +279,46 @@ def test_the_real_one_builds_for_the_cache(path: Path, options: EngineOptions, t
         first = obtain_engine(path, network, "sm_86", tensorrt_rtx, chosen, bytes)
         assert obtain_engine(path, network, "sm_86", tensorrt_rtx, chosen, bytes) == first
     assert len(list(options.cache.files.folder.glob("*.engine"))) == 2
+
+
+CHILD = """
+import sys, time
+from pathlib import Path
+from perception.runtime.dense.engine_cache import EngineCache
+from perception.runtime.dense.engines import EngineOptions, obtain_engine
+from perception.runtime.dense.file_cache import FileCache
+from perception.runtime.dense.settings import EngineSettings, SizeRange
+from perception.runtime.dense.tensorrt_module import TensorRt
+from perception.runtime.dense.tensorrt_progress import BuildProgress
+import tensorrt_rtx_bindings as api
+path, cache = Path(sys.argv[1]), EngineCache(FileCache(Path(sys.argv[2])))
+def wait(*_):
+    (cache.files.folder / "begun").touch()
+    time.sleep(60)
+BuildProgress.step_complete = wait
+options = EngineOptions(EngineSettings(sizes={"blocks": SizeRange(1, 4, 8)}), cache)
+tensorrt = TensorRt(api, "tensorrt_rtx_bindings", str(api.__version__))
+obtain_engine(path, path.read_bytes(), "sm_86", tensorrt, options, bytes)
+"""
+
+
+def test_a_process_killed_in_the_middle_of_a_real_build_harms_nobody(
+    path: Path, options: EngineOptions, tensorrt_rtx: TensorRt, builds: list[str]
+) -> None:
+    folder = options.cache.files.folder
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    child = subprocess.Popen([sys.executable, "-c", CHILD, str(path), str(folder)], env=environment)
+    try:
+        deadline_s = time.monotonic() + 60
+        while not (folder / "begun").exists():
+            assert child.poll() is None, "the build ended early"
+            assert time.monotonic() < deadline_s
+            time.sleep(0.01)
+    finally:
+        child.kill()
+        child.wait()
+    assert not list(folder.glob("*.engine"))
+    for _ in range(2):
+        engine = obtain_engine(path, path.read_bytes(), "sm_86", tensorrt_rtx, options, bytes)
+        assert len(engine) > 1000
+    assert builds == ["net.onnx"]
