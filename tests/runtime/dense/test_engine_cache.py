@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,10 +79,11 @@ def test_an_engine_is_built_once(folder: Path, build: Builder) -> None:
         {"tensorrt": "tensorrt 10.3.1"},
         {"settings": '{"precision": "fp16"}'},
         {"calibration_sha256": "ef" * 32},
+        {"recipe": 0},
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_another_key_is_another_engine(folder: Path, build: Builder, change: dict[str, str]) -> None:
+def test_another_key_is_another_engine(folder: Path, build: Builder, change: dict[str, Any]) -> None:
     other = replace(KEY, **change)
     assert obtain(folder, build) == "engine 1"
     assert obtain(folder, build, other) == "engine 2"

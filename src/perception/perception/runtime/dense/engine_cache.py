@@ -22,6 +22,8 @@ Loaded = TypeVar("Loaded")
 
 MAGIC = b"perception engine 1\n"
 DEFAULT_LIMIT_BYTES = 4 << 30
+#: To be raised whenever a change of this package would make another engine of the same network and settings.
+RECIPE = 1
 
 
 class EngineLoadError(RuntimeError):
@@ -38,6 +40,7 @@ class EngineKey:
         tensorrt: which module, and its version.
         settings: JSON of the settings and of the ranges of all sizes.
         calibration_sha256: of the table of ranges for int8; empty without.
+        recipe: how this version of the software turns all of that into an engine.
     """
 
     network_sha256: str
@@ -45,6 +48,7 @@ class EngineKey:
     tensorrt: str
     settings: str
     calibration_sha256: str = ""
+    recipe: int = RECIPE
 
     def file_name(self, stem: str) -> str:
         """Name the engine's file; engines of other keys have other names."""
