@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,18 @@ def test_a_sound_one_is_read(bundle: Path) -> None:
     assert all(np.array_equal(loaded.tensors[name], tensor) for name, tensor in net.tensors.items())
     assert [operation.name for operation in loaded.graph.operations] == [step["name"] for step in net.operations]
     assert not loaded.tensors["stem.0.kernel"].flags.writeable
+
+
+def test_reading_takes_no_more_memory_than_the_files(bundle: Path) -> None:
+    """A buffer for the largest file that is allowed would not fit into a small board."""
+    load_bundle(bundle)
+    tracemalloc.start()
+    try:
+        load_bundle(bundle)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 << 20
 
 
 def test_a_file_too_many_is_ignored(bundle: Path) -> None:

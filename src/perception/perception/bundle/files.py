@@ -43,7 +43,7 @@ class BundleFiles:
             if size > limit_bytes:
                 raise ConfigurationError(f"{file}: {size} bytes, more than the {limit_bytes} allowed; {COPY_AGAIN}")
             try:
-                content = stream.read(limit_bytes)
+                content = stream.read(size)
             except OSError as error:
                 raise ConfigurationError(f"{file}: cannot be read ({error.strerror or error}); {COPY_AGAIN}") from None
         if not content:
