@@ -29,6 +29,7 @@ from perception.runtime.dense.tensorrt_progress import BuildProgress
 from tests.runtime.dense.networks import convolution, save
 from tests.runtime.dense.stand_in import stand_in
 
+FIXED = {"blocks": SizeRange(4, 4, 4)}
 SIZES = {"blocks": SizeRange(1, 4, 16)}
 STRICT = SimpleNamespace(GPU_FALLBACK="GPU_FALLBACK")
 
@@ -98,7 +99,7 @@ def test_where_types_are_strict_the_network_says_which(path: Path) -> None:
 
 
 def test_settings_reach_tensorrt(path: Path) -> None:
-    built = facts(stand_in(), path, workspace_mib=64, effort=5, dla_core=1, precision="fp16")
+    built = facts(stand_in(), path, workspace_mib=64, effort=5, dla_core=1, precision="fp16", sizes=FIXED)
     assert (built["workspace"], built["effort"], built["device"], built["DLA_core"]) == (64 << 20, 5, "DLA", 1)
     assert "GPU_FALLBACK" in built["flags"]
 
@@ -107,7 +108,15 @@ def test_settings_reach_tensorrt(path: Path) -> None:
     ("settings", "reason"),
     [
         ({"dla_core": 2, "precision": "fp16"}, "DLA core 2: this machine has 2 of them"),
-        ({"dla_core": 0}, "DLA core 0: it computes in half precision or int8; set precision to fp16"),
+        ({"dla_core": 0, "sizes": FIXED}, "DLA core 0: it wants half precision; set precision to fp16"),
+        (
+            {"dla_core": 0, "sizes": FIXED, "precision": "int8"},
+            "DLA core 0: it wants half precision; set precision to fp16",
+        ),
+        (
+            {"dla_core": 0, "precision": "fp16"},
+            "DLA core 0: it needs sizes that never change; give each the same minimum and maximum in sizes",
+        ),
     ],
 )
 def test_an_accelerator_that_cannot_be_used_is_left_out(
@@ -131,8 +140,8 @@ def test_another_gpus_times_are_left_aside(path: Path) -> None:
 
 
 def test_a_version_without_progress_builds(path: Path) -> None:
-    built = build(stand_in("8.5.2", IProgressMonitor=None), path)
-    assert built.skipped == ("progress: TensorRT 8.5.2 reports no progress and cannot be stopped",)
+    built = build(stand_in("8.6.1", IProgressMonitor=None), path)
+    assert built.skipped == ("progress: TensorRT 8.6.1 reports no progress and cannot be stopped",)
 
 
 def test_a_build_can_be_stopped(path: Path) -> None:

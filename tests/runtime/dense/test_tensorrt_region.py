@@ -121,9 +121,9 @@ def test_an_engine_without_memory_for_its_context_is_an_error(tmp_path: Path, mo
 
 
 def test_old_versions_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tensorrt_module.importlib, "import_module", lambda _: stand_in("8.2.1").api)
+    monkeypatch.setattr(tensorrt_module.importlib, "import_module", lambda _: stand_in("8.5.2").api)
     find_tensorrt.cache_clear()
-    with pytest.raises(ConfigurationError, match=r"TensorRT 8\.2\.1 is too old"):
+    with pytest.raises(ConfigurationError, match=r"TensorRT 8\.5\.2 is too old"):
         find_tensorrt()
 
 

@@ -125,9 +125,9 @@ class _Build:
         """Turn the settings into TensorRT's; what it lacks is skipped with the reason."""
         config = self.builder.create_builder_config()
         self._set_precision(config)
-        self._set_profile(config, definition, sizes)
+        fixed = self._set_profile(config, definition, sizes)
         if self.settings.dla_core is not None:
-            self._use_dla(config, self.settings.dla_core)
+            self._use_dla(config, self.settings.dla_core, fixed)
         if self.settings.workspace_mib is not None:
             config.set_memory_pool_limit(self.api.MemoryPoolType.WORKSPACE, self.settings.workspace_mib << 20)
         if self.settings.effort is not None:
@@ -161,14 +161,18 @@ class _Build:
         if self.settings.precision == "int8":
             config.set_flag(self.api.BuilderFlag.INT8)
 
-    def _set_profile(self, config: Any, definition: Any, sizes: Mapping[str, SizeRange]) -> None:
+    def _set_profile(self, config: Any, definition: Any, sizes: Mapping[str, SizeRange]) -> bool:
+        """Set the ranges of all sizes; whether none ever changes."""
         profile = self.builder.create_optimization_profile()
         inputs = [definition.get_input(index) for index in range(definition.num_inputs)]
+        fixed = True
         for tensor in inputs:
             ranges = [self._range(tensor, axis, sizes) for axis in range(len(tensor.shape))]
             profile.set_shape(tensor.name, *zip(*ranges, strict=True))
+            fixed &= all(size.minimum == size.maximum for size in ranges)
         if any(size < 0 for tensor in inputs for size in tensor.shape):
             config.add_optimization_profile(profile)
+        return fixed
 
     def _range(self, tensor: Any, axis: int, sizes: Mapping[str, SizeRange]) -> SizeRange:
         size = tensor.shape[axis]
@@ -181,18 +185,26 @@ class _Build:
             )
         return sizes[name]
 
-    def _use_dla(self, config: Any, core: int) -> None:
-        reason = self.tensorrt.lacks("DLA")
-        if not reason and core >= self.builder.num_DLA_cores:
-            reason = f"this machine has {self.builder.num_DLA_cores} of them"
-        if not reason and self.settings.precision == "exported" and not self.tensorrt.lacks("precision flags"):
-            reason = "it computes in half precision or int8; set precision to fp16"
-        if reason:
+    def _use_dla(self, config: Any, core: int, fixed: bool) -> None:
+        if reason := self._why_not_dla(core, fixed):
             self._skip(f"DLA core {core}", reason)
             return
         config.default_device_type = self.api.DeviceType.DLA
         config.DLA_core = core
         config.set_flag(self.api.BuilderFlag.GPU_FALLBACK)
+
+    def _why_not_dla(self, core: int, fixed: bool) -> str | None:
+        """Why the accelerator cannot run this network; the GPU would silently run all of it instead."""
+        if reason := self.tensorrt.lacks("DLA"):
+            return reason
+        if core >= self.builder.num_DLA_cores:
+            return f"this machine has {self.builder.num_DLA_cores} of them"
+        if not fixed:
+            return "it needs sizes that never change; give each the same minimum and maximum in sizes"
+        # Where precision is a flag, ranges that stand in the network are for the GPU only.
+        if self.settings.precision != "fp16" and not self.tensorrt.lacks("precision flags"):
+            return "it wants half precision; set precision to fp16"
+        return None
 
     def _skip(self, what: str, reason: str) -> None:
         self.skipped.append(f"{what}: {reason}")

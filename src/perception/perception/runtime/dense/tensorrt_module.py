@@ -1,6 +1,6 @@
 """The one place that imports TensorRT, and what the installed one can do.
 
-Two modules serve: `tensorrt` (JetPack, CUDA machines; 8.5 to 11) and `tensorrt_rtx_bindings` (TensorRT for RTX, which
+Two modules serve: `tensorrt` (JetPack, CUDA machines; 8.6 to 11) and `tensorrt_rtx_bindings` (TensorRT for RTX, which
 builds engines on machines without a GPU). Their Python API is the same where it is used here, but for what
 `TensorRt.lacks` tells.
 """
@@ -16,8 +16,8 @@ from typing import Any, Literal
 from perception.configuration import ConfigurationError
 
 MODULES = ("tensorrt", "tensorrt_rtx_bindings", "tensorrt_rtx")
-#: From here on engines tell the names of their inputs, and run on any stream.
-OLDEST = (8, 5)
+#: From here on dimensions keep their names, and engines tell the names of their inputs.
+OLDEST = (8, 6)
 Capability = Literal["precision flags", "timing cache", "DLA", "progress"]
 logger = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ def find_tensorrt() -> TensorRt:
             continue
         found = TensorRt(api, name, str(api.__version__))
         if not found.is_rtx and found.numbers() < OLDEST:
-            raise ConfigurationError(f"device 'cuda': {found} is too old for dense regions; install 8.5 or later")
+            raise ConfigurationError(f"device 'cuda': {found} is too old for dense regions; install 8.6 or later")
         return found
     raise ConfigurationError(
         "device 'cuda': dense regions need TensorRT, which comes with JetPack; elsewhere type: pip install tensorrt"
