@@ -93,7 +93,7 @@ def figures(
         "frame_ms": {name: summarize(values).model_dump() for name, values in groups.items() if values},
         "memory": {
             "node_mib": memory,
-            "growth": round(float(np.median(settled[-10:]) / np.median(settled[:10])) - 1, 4),
+            "growth": round(growth, 4),
         },
     }
 
