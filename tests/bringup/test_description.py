@@ -9,7 +9,7 @@ import yaml
 
 from perception.bringup.arguments import parse_arguments
 from perception.bringup.command import command_words
-from perception.bringup.description import BUILD_MODULE, BringupDescription, describe
+from perception.bringup.description import BringupDescription, describe
 from perception.configuration import ConfigurationError
 
 BUNDLE = "spvcnn_street"
@@ -54,11 +54,11 @@ def test_the_file_decides_and_arguments_override(tmp_path: Path) -> None:
 
 
 def test_the_parameter_file_is_one_that_ros_reads(tmp_path: Path) -> None:
-    file = config_file(tmp_path, device="cuda", nodes={"segmentation": {"max_processing_time_ms": 50}})
+    file = config_file(tmp_path, device="cuda:1", nodes={"segmentation": {"max_processing_time_ms": 50}})
     parameters = yaml.safe_load(described(f"config:={file}").parameters_yaml())
     assert list(parameters) == ["/perception/segmentation"]
     values = parameters["/perception/segmentation"]["ros__parameters"]
-    assert values["device"] == "cuda"
+    assert values["device"] == "cuda:1"
     assert values["autostart"] is True
     assert values["use_sim_time"] is False
     assert Path(values["bundle"]).name == BUNDLE
@@ -81,13 +81,12 @@ def test_command_lines(tmp_path: Path) -> None:
     assert "segmentation:~/input/pointcloud:=/points" in composed
 
 
-def test_build_only_starts_no_node() -> None:
-    description = described("build_only:=true", "device:=cpu")
-    assert description.nodes == ()
-    (build,) = description.processes
-    assert (build.module, build.ends_bringup) == (BUILD_MODULE, True)
-    assert build.arguments[1:] == ("--device", "cpu")
-    assert Path(build.arguments[0]).name == BUNDLE
+def test_build_only_is_the_container_which_ends_by_itself() -> None:
+    built, normal = described("build_only:=true"), described()
+    assert built.nodes == normal.nodes
+    (build,), (container,) = built.processes, normal.processes
+    assert (build.module, build.ends_bringup) == (container.module, True)
+    assert build.arguments == (*container.arguments, "--build-only")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +94,7 @@ def test_build_only_starts_no_node() -> None:
     [
         ({"colour": "red"}, "unknown key 'colour' (known here: composed, device"),
         ({"composed": 7}, "composed: Input should be a valid boolean"),
-        ({"device": "tpu"}, "device: Input should be 'cpu' or 'cuda'"),
+        ({"device": "tpu"}, "device: String should match pattern"),
         ({"models": []}, "models: "),
         ({"models": "spvcnn_street"}, "models: Input should be a valid tuple"),
         ({"log_level": "loud"}, "log_level: Input should be 'debug', 'info'"),

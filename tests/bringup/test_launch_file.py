@@ -88,11 +88,11 @@ def test_rviz_runs_beside(launch_file: ModuleType, monkeypatch: pytest.MonkeyPat
     assert (action.package, action.executable, tuple(action.arguments)) == ("rviz2", "rviz2", rviz.arguments)
 
 
-def test_build_only_is_a_plain_process(launch_file: ModuleType) -> None:
+def test_build_only_is_a_node_that_ends_the_launch(launch_file: ModuleType) -> None:
     description, (action,) = launched(launch_file, "build_only:=true")
     (build,) = description.processes
     check_process(build, action)
-    assert action.cmd == [sys.executable, "-m", build.module, *build.arguments]
+    assert (action.executable, tuple(action.arguments)) == ("container", build.arguments)
 
 
 def test_a_wrong_argument_is_an_error_with_the_same_line(launch_file: ModuleType) -> None:

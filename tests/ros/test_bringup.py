@@ -87,7 +87,16 @@ def test_a_bag_is_replayed_along_and_ends_it(graph: Graph, tmp_path: Path) -> No
 def test_build_only_ends_with_0(tmp_path: Path) -> None:
     with bringup(tmp_path, "build_only:=true") as process:
         assert process.process.wait(START_TIMEOUT_S) == 0
-    assert "[build] spvcnn_street is ready on cpu" in process.output()
+    assert "[perception.segmentation]: loaded 'spvcnn_street' in" in process.output()
+    assert "Traceback" not in process.output()
+
+
+def test_build_only_of_a_network_that_cannot_run_ends_with_2_and_one_sentence(tmp_path: Path) -> None:
+    with bringup(tmp_path, "build_only:=true", "device:=cuda:999") as process:
+        assert process.process.wait(START_TIMEOUT_S) == 2
+    (line,) = (line for line in process.output().splitlines() if "cannot configure" in line)
+    assert "cuda:999" in line
+    assert "Traceback" not in process.output()
 
 
 @pytest.mark.parametrize(

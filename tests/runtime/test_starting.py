@@ -36,7 +36,7 @@ def test_it_is_warmed_up_and_then_checked(monkeypatch, bundle):
     asked = serve(monkeypatch, engine)
     assert start_engine(bundle, "cpu", threads=2) is engine
     assert engine.calls == ["warm_up", "forward"]
-    assert asked == [(bundle.resolve(), "cpu", 2)]
+    assert asked == [(bundle.resolve(), "cpu", 2, None)]
 
 
 def test_one_that_fails_its_check_is_closed(monkeypatch, bundle):
@@ -56,3 +56,19 @@ def test_one_that_does_not_run_is_closed(monkeypatch, bundle):
     with pytest.raises(RuntimeError, match="no such kernel"):
         start_engine(bundle)
     assert engine.calls == ["warm_up", "close"]
+
+
+def test_how_engines_of_a_gpu_are_built_is_a_setting(monkeypatch, bundle, tmp_path):
+    asked = serve(monkeypatch, FakeEngine())
+    (tmp_path / "engines.yaml").write_text("precision: fp16")
+    start_engine(bundle, "cuda", engine_cache=tmp_path / "engines", engine_settings=tmp_path / "engines.yaml")
+    options = asked[0][3]
+    assert (options.cache.files.folder, options.settings.precision) == (tmp_path / "engines", "fp16")
+    start_engine(bundle, "cuda:1")
+    assert asked[1][3] is None
+
+
+def test_settings_of_engines_that_cannot_be_read_are_one_sentence(monkeypatch, bundle, tmp_path):
+    serve(monkeypatch, FakeEngine())
+    with pytest.raises(ConfigurationError, match=r"missing\.yaml"):
+        start_engine(bundle, "cuda", engine_settings=tmp_path / "missing.yaml")

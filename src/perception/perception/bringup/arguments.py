@@ -25,7 +25,7 @@ ARGUMENTS: tuple[LaunchArgument, ...] = (
     LaunchArgument("config", "how this robot is deployed; empty: share/perception/config/bringup.yaml"),
     LaunchArgument("models", f"bundles, separated by commas: folders or names in config/models; empty: {FROM_FILE}"),
     LaunchArgument("input/pointcloud", f"topic of the LiDAR; empty: {FROM_FILE}"),
-    LaunchArgument("device", f"where networks run: cpu or cuda; empty: {FROM_FILE}"),
+    LaunchArgument("device", f"where networks run: cpu, cuda or cuda:N; empty: {FROM_FILE}"),
     LaunchArgument("composed", f"all nodes in one process; empty: {FROM_FILE}", choices=("", *BOOLEANS)),
     LaunchArgument(
         "use_sim_time", f"take the time from /clock; empty: {FROM_FILE}, true with a bag", choices=("", *BOOLEANS)
@@ -33,7 +33,7 @@ ARGUMENTS: tuple[LaunchArgument, ...] = (
     LaunchArgument("log_level", f"debug, info, warn, error or fatal; empty: {FROM_FILE}"),
     LaunchArgument("bag", "replay this bag along, and end with it; empty: none"),
     LaunchArgument("rviz", "start RViz, showing the results", "false", BOOLEANS),
-    LaunchArgument("build_only", "load and warm up every network on its device, then exit", "false", BOOLEANS),
+    LaunchArgument("build_only", "build and try what every network needs on its device, then exit", "false", BOOLEANS),
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,6 @@ from perception.paths import find_bundle, share_folder
 
 PACKAGE = "perception"
 NAMESPACE = "/perception"
-#: The module that warms up networks and exits (`build_only`).
-BUILD_MODULE = "perception.bringup.build"
 
 
 @dataclass(frozen=True)
@@ -103,9 +101,9 @@ def describe(arguments: Mapping[str, str]) -> BringupDescription:
     """
     settings, file = load_bringup_settings(arguments)
     bundles = find_bundles(settings.models, file)
-    if arguments["build_only"] == "true":
-        return BringupDescription((_build(bundles, settings.device),), settings.log_level)
     nodes = tuple(_node(task, folder, settings) for task, folder in bundles.items())
+    if arguments["build_only"] == "true":
+        return BringupDescription(_built(nodes), settings.log_level, nodes)
     processes = _composed(nodes) if settings.composed else _apart(nodes)
     if arguments["rviz"] == "true":
         processes += (_rviz(),)
@@ -151,6 +149,12 @@ def _composed(nodes: tuple[NodeDescription, ...]) -> tuple[ProcessDescription, .
     return (container,)
 
 
+def _built(nodes: tuple[NodeDescription, ...]) -> tuple[ProcessDescription, ...]:
+    """The nodes as they would run, which build and try what their networks need, and end."""
+    (container,) = _composed(nodes)
+    return (replace(container, name="build", arguments=(*container.arguments, "--build-only"), ends_bringup=True),)
+
+
 def _apart(nodes: tuple[NodeDescription, ...]) -> tuple[ProcessDescription, ...]:
     return tuple(
         ProcessDescription(node.name, node.kind, f"{PACKAGE}.nodes.{node.kind}", nodes=(node,)) for node in nodes
@@ -171,8 +175,3 @@ def _rviz() -> ProcessDescription:
         raise ConfigurationError("rviz:=true: rviz2 is not installed here (package ros-<distribution>-rviz2)")
     layout = share_folder() / "config" / "rviz" / "bringup.rviz"
     return ProcessDescription("rviz", "rviz2", package="rviz2", arguments=("-d", str(layout)))
-
-
-def _build(bundles: Mapping[str, Path], device: str) -> ProcessDescription:
-    arguments = (*map(str, bundles.values()), "--device", device)
-    return ProcessDescription("build", module=BUILD_MODULE, arguments=arguments, ends_bringup=True)

@@ -14,6 +14,9 @@ from perception.paths import share_folder
 
 Topic = Annotated[str, pydantic.Field(pattern=r"^/[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*$")]
 
+#: The number is that of a GPU.
+Device = Annotated[str, pydantic.Field(pattern=r"^(cpu|cuda(:[0-9]{1,3})?)$")]
+
 
 class Inputs(Settings):
     """Absolute names of the sensors' topics."""
@@ -25,7 +28,7 @@ class BringupSettings(Settings):
     """Everything in bringup.yaml; see the comments there."""
 
     models: tuple[str, ...] = pydantic.Field(min_length=1)
-    device: Literal["cpu", "cuda"] = "cpu"
+    device: Device = "cpu"
     composed: bool = True
     use_sim_time: bool = False
     log_level: Literal["debug", "info", "warn", "error", "fatal"] = "info"

@@ -16,7 +16,7 @@ from perception_interfaces.srv import LoadBundle
 
 
 class BundleService:
-    """Loads what the parameters `bundle`, `device` and `threads` say, and offers `~/load_bundle`.
+    """Loads the bundle that the parameters name, as they say, and offers `~/load_bundle`.
 
     The service works in a thread of the executor, while the node's worker goes on with the old network.
 
@@ -57,7 +57,12 @@ class BundleService:
 
     def _settings(self) -> dict[str, Any]:
         parameters = self._node.parameters
-        return {"device": parameters["device"], "threads": parameters["threads"] or None}
+        return {
+            "device": parameters["device"],
+            "threads": parameters["threads"] or None,
+            "engine_cache": parameters["engine_cache"] or None,
+            "engine_settings": parameters["engine_settings"] or None,
+        }
 
     def _on_request(self, request: LoadBundle.Request, response: LoadBundle.Response) -> LoadBundle.Response:
         old = self._slot.description

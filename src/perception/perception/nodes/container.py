@@ -40,8 +40,11 @@ def main() -> None:
     """Run the nodes that the command line names."""
     parser = argparse.ArgumentParser(prog="container", description="Run several nodes in one process.")
     parser.add_argument("--nodes", type=factories, required=True, metavar="KIND[:NAME],...", help=", ".join(NODES))
+    parser.add_argument(
+        "--build-only", action="store_true", help="build and try what their networks need, then exit with 0 or 2"
+    )
     arguments = parser.parse_args(remove_ros_args(sys.argv)[1:])
-    sys.exit(run_nodes(arguments.nodes))
+    sys.exit(run_nodes(arguments.nodes, build_only=arguments.build_only))
 
 
 if __name__ == "__main__":

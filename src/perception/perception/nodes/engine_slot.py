@@ -20,7 +20,14 @@ from perception.runtime import Engine
 class EngineStarter(Protocol):
     """Loads a bundle and shows that it works, or raises; usually `perception.runtime.start_engine`."""
 
-    def __call__(self, bundle: str, device: str = "cpu", threads: int | None = None) -> Engine:
+    def __call__(
+        self,
+        bundle: str,
+        device: str = "cpu",
+        threads: int | None = None,
+        engine_cache: str | None = None,
+        engine_settings: str | None = None,
+    ) -> Engine:
         """Start the network of a bundle."""
 
 

@@ -15,25 +15,29 @@ from perception.configuration import ConfigurationError
 from perception.nodes.memory import keep_freed_memory
 from perception.ros.executor import JoiningExecutor
 from perception.ros.middleware import prepare_environment
-from perception.ros.node_base import ManagedNode
+from perception.ros.node_base import SUCCESS, ManagedNode
 
 #: A node may at the same time change state, load a bundle, receive, and publish diagnostics.
 THREADS_PER_NODE = 4
 
 
-def run_nodes(factories: Sequence[Callable[[], ManagedNode]], arguments: list[str] | None = None) -> int:
+def run_nodes(
+    factories: Sequence[Callable[[], ManagedNode]], arguments: list[str] | None = None, build_only: bool = False
+) -> int:
     """Create nodes, run them in one executor until a signal comes, and return the process's exit code.
 
     Args:
         factories: each makes one node.
         arguments: the command line with its ROS arguments; None: that of the process.
+        build_only: configure every node once, so that what its network needs is built and tried, and end.
 
     Returns:
-        0 after SIGINT or SIGTERM, 1 when a callback raised, 2 when a parameter or argument is wrong.
+        0 after SIGINT or SIGTERM, 1 when a callback raised, 2 when a parameter or argument is wrong, or a node cannot
+        be configured where it should only build.
     """
     stop = threading.Event()
-    # Our own handlers: rclpy's would shut the context down under the nodes' feet.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    # Our own handlers: rclpy's would shut the context down under the nodes' feet. A build is ended by the default ones.
+    for number in () if build_only else (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     prepare_environment()
     keep_freed_memory()
@@ -43,11 +47,17 @@ def run_nodes(factories: Sequence[Callable[[], ManagedNode]], arguments: list[st
         print(f"cannot start: {error}", file=sys.stderr)
         rclpy.try_shutdown()
         return 2
-    failed = _spin_until(stop, nodes)
+    code = _build(nodes) if build_only else int(_spin_until(stop, nodes))
     for node in nodes:
         node.close()
     rclpy.try_shutdown()
-    return int(failed)
+    return code
+
+
+def _build(nodes: Sequence[ManagedNode]) -> int:
+    """Configure every node, though one before it may fail; it logs itself what it built or why it cannot."""
+    results = [node.trigger_configure() for node in nodes]
+    return 0 if all(result == SUCCESS for result in results) else 2
 
 
 def _start(factories: Sequence[Callable[[], ManagedNode]], arguments: list[str] | None) -> list[ManagedNode]:

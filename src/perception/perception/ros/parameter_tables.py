@@ -11,13 +11,31 @@ SEGMENTATION = (
         "The network: a bundle's folder, or its name in config/models; the service `~/load_bundle` changes it at once.",
         takes_effect="on configure",
     ),
-    ParameterRow("device", "cpu", "Where the network runs.", choices=("cpu", "cuda"), takes_effect="on configure"),
+    ParameterRow(
+        "device",
+        "cpu",
+        "Where the network runs: cpu, cuda, or cuda:N for the GPU number N.",
+        takes_effect="on configure",
+    ),
     ParameterRow(
         "threads",
         0,
         "CPU threads of the network; 0: as OMP_NUM_THREADS says, else one for each core.",
         minimum=0,
         maximum=256,
+        takes_effect="on configure",
+    ),
+    ParameterRow(
+        "engine_cache",
+        "",
+        "Folder for built TensorRT engines; empty: $PERCEPTION_ENGINE_CACHE, else a folder in the user's cache.",
+        takes_effect="on configure",
+    ),
+    ParameterRow(
+        "engine_settings",
+        "",
+        "YAML file that says how TensorRT engines are built, such as `precision: fp16`; empty: "
+        "$PERCEPTION_ENGINE_SETTINGS, else as exported.",
         takes_effect="on configure",
     ),
     ParameterRow("autostart", False, "Configure and activate without being asked to.", takes_effect="at start"),

@@ -125,7 +125,7 @@ def markdown_table(table: Sequence[ParameterRow]) -> str:
     """The table as Markdown, for the README."""
     lines = ["| parameter | type | default | allowed | takes effect | meaning |", "|---|---|---|---|---|---|"]
     for row in table:
-        default = "none" if row.default == ("",) else _text(row.default)
+        default = "none" if row.default in (("",), "") else _text(row.default)
         cells = [f"`{row.name}`", row.type_name, default, row.range_text, row.takes_effect, row.description]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from perception.bundle.files import BundleFiles
 from perception.bundle.format import DESCRIPTION_FILE, BundleDescription, load_description, read_description
@@ -13,6 +13,9 @@ from perception.configuration import ConfigurationError
 from perception.paths import find_bundle
 from perception.runtime.native import NATIVE, NativeSegmentationEngine
 from perception.types import Frame, LabelledCloud
+
+if TYPE_CHECKING:
+    from perception.runtime.dense.engines import EngineOptions
 
 ENTRY_POINT_GROUP = "perception.engines"
 
@@ -39,7 +42,9 @@ class Engine(Protocol):
         """Free what the engine holds; it cannot be used afterwards."""
 
 
-def load_engine(bundle: str | Path, device: str = "cpu", threads: int | None = None) -> Engine:
+def load_engine(
+    bundle: str | Path, device: str = "cpu", threads: int | None = None, options: EngineOptions | None = None
+) -> Engine:
     """Load a bundle with the executor that its bundle.yaml names.
 
     "native" is the one of this package; others register under the entry point group ``perception.engines``, so that
@@ -49,6 +54,7 @@ def load_engine(bundle: str | Path, device: str = "cpu", threads: int | None = N
         bundle: its folder, or its name among the shipped ones.
         device: where it runs.
         threads: CPU threads; by default OMP_NUM_THREADS, else all.
+        options: how engines for a GPU are built and where they are kept.
 
     Raises:
         ConfigurationError: no such bundle, a damaged one, or an executor that is not installed.
@@ -56,9 +62,9 @@ def load_engine(bundle: str | Path, device: str = "cpu", threads: int | None = N
     folder = find_bundle(bundle)
     description = read_description(BundleFiles(folder, DESCRIPTION_FILE))
     engine_class = _engine_class(description.engine, folder)
-    if engine_class is not NativeSegmentationEngine:  # which checks the weights as it reads them, and reads them once
-        description = load_description(folder)
-    engine: Engine = engine_class(folder, description, device, threads)
+    if engine_class is NativeSegmentationEngine:  # which checks the weights as it reads them, and reads them once
+        return NativeSegmentationEngine(folder, description, device, threads, options)
+    engine: Engine = engine_class(folder, load_description(folder), device, threads)
     return engine
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from perception.runtime.steps import Setting
 from perception.runtime.timing import StageTimer
 from perception.types import Frame, LabelledCloud, PointCloud
 
+if TYPE_CHECKING:
+    from perception.runtime.dense.engines import EngineOptions
+
 #: Its name in bundle.yaml.
 NATIVE = "native"
 WARM_UP_POINTS = 20_000
@@ -37,7 +40,12 @@ class NativeSegmentationEngine:
     """
 
     def __init__(
-        self, folder: Path, description: BundleDescription, device: str = "cpu", threads: int | None = None
+        self,
+        folder: Path,
+        description: BundleDescription,
+        device: str = "cpu",
+        threads: int | None = None,
+        options: EngineOptions | None = None,
     ) -> None:
         """Load a bundle.
 
@@ -46,6 +54,7 @@ class NativeSegmentationEngine:
             description: what its bundle.yaml says.
             device: where it runs: cpu, cuda, or cuda:N for the GPU number N.
             threads: CPU threads, by default OMP_NUM_THREADS, else all.
+            options: how engines for a GPU are built and where they are kept.
 
         Raises:
             ConfigurationError: a bundle that is damaged or does not fit together, or a device that is not there.
@@ -53,7 +62,7 @@ class NativeSegmentationEngine:
         self._place = open_place(device)
         bundle = load_bundle(folder, description)
         self.description = description
-        self.executor = load_executor(bundle, device, threads, self._place)
+        self.executor = load_executor(bundle, device, threads, self._place, options)
         self._labeller = make_labeller(self.executor, description, threads, self._place)
 
     def warm_up(self, frame: Frame | None = None) -> None:
@@ -93,14 +102,18 @@ class NativeSegmentationEngine:
 
 
 def load_executor(
-    bundle: Bundle, device: str = "cpu", threads: int | None = None, place: Place | None = None
+    bundle: Bundle,
+    device: str = "cpu",
+    threads: int | None = None,
+    place: Place | None = None,
+    options: EngineOptions | None = None,
 ) -> GraphExecutor:
     """Prepare the graph of a bundle, by default in a place of its own on the device."""
     place = place or open_place(device)
     sizes = region_sizes(bundle)
     regions = {
         file: place.prepare_region(
-            load_region(bundle.folder / file, device, threads, bundle.contents[file], sizes), file
+            load_region(bundle.folder / file, device, threads, bundle.contents[file], sizes, options), file
         )
         for file in dict.fromkeys(bundle.graph.regions())
     }
