@@ -20,21 +20,30 @@ import numpy as np
 from perception.bundle.files import BundleFiles
 from perception.bundle.format import DESCRIPTION_FILE, read_description
 from perception.configuration import ConfigurationError
+from perception.paths import find_bundle
 from perception.runtime.native import NativeSegmentationEngine
+from perception.runtime.self_check import run_self_check
 from perception.types import Frame, PointCloud
 from tests.bundle.block_graphs import write_block_network
 from tests.bundle.graphs import write_unet
 from tests.bundle.mutations import Files, mutate
 
+#: Of each kind one that is exported from trained weights.
+SHIPPED = ("spvcnn_street", "pvcnn_street")
 POINTS = np.random.default_rng(0).uniform(-4, 4, (300, 4)).astype(np.float32)
 
 
 def sound_bundles(folder: Path) -> list[Files]:
-    """Bundles to damage, of each kind of network and type of numbers."""
+    """Small bundles to damage, of each kind of network and type of numbers."""
     write_unet(folder / "float32")
     write_unet(folder / "float16", dtype="float16")
     write_block_network(folder / "blocks")
-    return [{file.name: file.read_bytes() for file in inner.iterdir()} for inner in sorted(folder.iterdir())]
+    return [contents_of(inner) for inner in sorted(folder.iterdir())]
+
+
+def contents_of(bundle: Path) -> Files:
+    """The files of a bundle."""
+    return {file.name: file.read_bytes() for file in bundle.iterdir()}
 
 
 def run_once(files: Files, folder: Path) -> str:
@@ -46,6 +55,11 @@ def run_once(files: Files, folder: Path) -> str:
     try:
         description = read_description(BundleFiles(folder, DESCRIPTION_FILE))
         engine = NativeSegmentationEngine(folder, description, threads=1)
+    except ConfigurationError as refusal:
+        _check_sentence(str(refusal), starts_with=str(folder))
+        return "refused"
+    try:
+        run_self_check(engine, folder)
     except ConfigurationError as refusal:
         _check_sentence(str(refusal), starts_with=str(folder))
         return "refused"
@@ -70,7 +84,7 @@ def fuzz(seconds: float, first_seed: int) -> Counter[str]:
     with tempfile.TemporaryDirectory() as scratch:
         (Path(scratch) / "sound").mkdir()
         (Path(scratch) / "damaged").mkdir()
-        sound = sound_bundles(Path(scratch) / "sound")
+        sound = sound_bundles(Path(scratch) / "sound") + [contents_of(find_bundle(name)) for name in SHIPPED]
         end_s = time.monotonic() + seconds
         seed = first_seed
         while time.monotonic() < end_s:

@@ -10,8 +10,11 @@ import pytest
 from fake_engine import PROBABILITY, FakeEngine
 from safetensors.numpy import save
 
+from perception.bundle.loading import load_bundle
 from perception.configuration import ConfigurationError
+from perception.runtime.native import NativeSegmentationEngine
 from perception.runtime.self_check import SELF_CHECK_FILE, run_self_check
+from tests.bundle.graphs import graph_of, unet, write_files
 
 POINTS = 400
 
@@ -101,3 +104,13 @@ def test_a_file_that_was_changed_is_refused(tmp_path):
 def test_more_tensors_than_needed_are_nothing_wrong(tmp_path):
     files = write_check(tmp_path, scores=np.zeros((5, 2), np.float32))
     assert run_self_check(FakeEngine(files=files), tmp_path) is not None
+
+
+def test_a_cloud_that_the_network_cannot_take_is_one_sentence(tmp_path):
+    network = unet()
+    far = {"points": np.full((3, 4), 1e30, np.float32), "class_ids": np.zeros(3, np.uint8)}
+    check = save(far | {"probabilities": np.ones(3, np.float32)})
+    write_files(tmp_path, graph_of(network), network.tensors, others={SELF_CHECK_FILE: check})
+    engine = NativeSegmentationEngine(tmp_path, load_bundle(tmp_path).description, threads=1)
+    with pytest.raises(ConfigurationError, match="cannot label the cloud of its self-check .*too far away"):
+        run_self_check(engine, tmp_path)

@@ -64,7 +64,10 @@ def run_self_check(engine: Engine, folder: Path) -> SelfCheck | None:
     if checksum is None:
         return None
     wanted = _parse(BundleFiles(folder, DESCRIPTION_FILE).read(SELF_CHECK_FILE, MOST_BYTES, checksum), folder)
-    found = engine.forward(Frame(PointCloud(wanted["points"])))
+    try:
+        found = engine.forward(Frame(PointCloud(wanted["points"])))
+    except ValueError as error:
+        raise ConfigurationError(f"{folder}: cannot label the cloud of its self-check ({error})") from None
     if not np.isfinite(found.probabilities).all():
         raise ConfigurationError(f"{folder}: fails its self-check on this device: probabilities are NaN or infinite")
     result = SelfCheck(
