@@ -54,11 +54,11 @@ def infer(operation: Operation, specs: Mapping[str, Spec], shapes: Shapes) -> di
     made = definition.infer(arguments_of(operation, specs, shapes))
     known = {size for spec in specs.values() for size in spec.shape}
     named = {size for spec in made.values() for size in spec.shape if isinstance(size, str)}
-    if operation.op == "downsample":
-        rows = str(operation.attributes["rows"])
-        if rows in known:
-            raise MisfitError(f"its attribute 'rows' is '{rows}', which another operation uses")
-        named.discard(rows)
+    for attribute in definition.new_sizes:
+        size = str(operation.attributes[attribute])
+        if size in known:
+            raise MisfitError(f"its attribute '{attribute}' is '{size}', which another operation uses")
+        known.add(size)
     if not named <= known:
         raise MisfitError(f"the size '{min(named - known)}' is known nowhere before it")
     if set(operation.outputs) != set(made):

@@ -10,10 +10,17 @@ from typing import Any
 import numpy as np
 import torch
 from torch import fx, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from perception.bundle.graph import Spec
-from perception.export.dense_layers import DenseStep, Shape, convolution, linear, weights_of
+from perception.export.dense_layers import (
+    DenseStep,
+    Shape,
+    convolution,
+    linear,
+    transposed_convolution,
+    weights_of,
+    with_norm,
+)
 from perception.export.names import arguments, inexpressible, scope_of
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -97,6 +104,8 @@ class DenseSteps:
         shape = self._shapes[source]
         if isinstance(module, CONVOLUTIONS):
             return convolution(node, source, module, shape)
+        if isinstance(module, nn.ConvTranspose2d):
+            return transposed_convolution(node, source, module, shape)
         if isinstance(module, nn.Linear) and len(shape) == 2:
             return linear(node, source, module, shape)
         if isinstance(module, NORMS):
@@ -114,8 +123,7 @@ class DenseSteps:
             raise inexpressible(node, self._network, "where no convolution or linear layer is right before it")
         del self.steps[source]
         self._folded[source] = node
-        fuse: Any = fuse_linear_bn_eval if isinstance(step.layer, nn.Linear) else fuse_conv_bn_eval
-        layer = fuse(step.layer, norm)
+        layer = with_norm(step.layer, norm)
         return replace(step, node=node, layer=layer, weights=weights_of(layer))
 
     def _function(self, node: fx.Node) -> DenseStep:

@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 from torch import Tensor, fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from perception.bundle.graph import Size
 
@@ -54,6 +55,29 @@ def convolution(node: fx.Node, source: fx.Node, layer: Any, shape: Shape) -> Den
     each = math.prod(layer.kernel_size) * layer.in_channels // layer.groups
     cost = _cost(result, each)
     return DenseStep(node, "Conv", (source,), result, attributes, weights_of(layer), layer, cost)
+
+
+def transposed_convolution(node: fx.Node, source: fx.Node, layer: nn.ConvTranspose2d, shape: Shape) -> DenseStep:
+    """A transposed convolution of a map whose size is known."""
+    if any(layer.padding) or any(layer.output_padding) or layer.dilation != (1, 1) or layer.groups > 1:
+        raise ValueError("a transposed convolution must have no padding, dilation or groups")
+    height, width = (int(size) for size in shape[2:])
+    spatial = tuple(
+        (size - 1) * stride + kernel
+        for size, stride, kernel in zip((height, width), layer.stride, layer.kernel_size, strict=True)
+    )
+    attributes = {"kernel_shape": list(layer.kernel_size), "strides": list(layer.stride)}
+    cost = _cost(shape, math.prod(layer.kernel_size) * layer.out_channels)
+    result = (shape[0], layer.out_channels, *spatial)
+    return DenseStep(node, "ConvTranspose", (source,), result, attributes, weights_of(layer), layer, cost)
+
+
+def with_norm(layer: nn.Module, norm: Any) -> nn.Module:
+    """A layer with the batch norm after it in its weights."""
+    if isinstance(layer, nn.Linear):
+        return fuse_linear_bn_eval(layer, norm)
+    some_convolution: Any = layer
+    return fuse_conv_bn_eval(some_convolution, norm, transpose=isinstance(layer, nn.ConvTranspose2d))
 
 
 def _reach(size: Size, kernel: int, stride: int, padding: int, dilation: int) -> Size:

@@ -65,7 +65,10 @@ class _Writer:
 
     def name(self, node: fx.Node) -> str:
         """What a value is called in the file."""
-        return self._names.get(node, node.name)
+        if node in self._names:
+            return self._names[node]
+        # An input or output may have been called after another step.
+        return f"{node.name}.inner" if node.name in self._names.values() else node.name
 
     def add(self, step: DenseStep, sizes: Sequence[tuple[str, Shape]]) -> None:
         """Add an operation; `sizes` are those of the values before it, of which an Expand takes unknown ones."""

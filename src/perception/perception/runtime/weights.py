@@ -31,12 +31,17 @@ def layer_weights(operation: Operation, tensors: Mapping[str, NDArray[Any]], cha
     Args:
         operation: a convolution or linear layer that fits its tensors.
         tensors: the weights of its bundle.
-        channels: that go in; a linear layer with more columns uses its first ones.
+        channels: that go in; a linear layer with more columns uses some of them, from "first_column" on, and of its
+            rows those of the attributes "first_output" and "outputs".
     """
     names = operation.weights
     bias = tensors[names["bias"]].astype(np.float32) if "bias" in names else None
+    used = slice(None)
     if "weight" in names:
-        weight, out_axis = tensors[names["weight"]][:, :channels].astype(np.float32), 0
+        a: dict[str, Any] = dict(operation.attributes)
+        first, output = a.get("first_column", 0), a.get("first_output", 0)
+        used = slice(output, output + a["outputs"] if "outputs" in a else None)
+        weight, out_axis = tensors[names["weight"]][:, first : first + channels].astype(np.float32), 0
     else:
         weight = tensors[names["kernel"]].astype(np.float32)
         out_axis = weight.ndim - 1
@@ -47,6 +52,10 @@ def layer_weights(operation: Operation, tensors: Mapping[str, NDArray[Any]], cha
         scale, shift = scale_and_shift(names["norm"], tensors, epsilon)
         weight = weight * scale.reshape([-1 if axis == out_axis else 1 for axis in range(weight.ndim)])
         bias = shift if bias is None else scale * bias + shift
+        if operation.attributes.get("norm_shift") is False:  # the other half of a layer adds it
+            bias = None
+    if out_axis == 0:
+        weight, bias = weight[used], None if bias is None else np.ascontiguousarray(bias[used])
     return LayerWeights(np.ascontiguousarray(weight, operation.dtype), bias)
 
 

@@ -52,21 +52,30 @@ class Arguments:
             raise MisfitError(f"its attribute '{name}' is {value!r}, expected {kind.__name__}")
         return value
 
-    def finish(self, rows: Size, channels: int) -> dict[str, Spec]:
-        """What convolutions and linear layers end with: batch norm, bias, residual, ReLU."""
-        weights = self.operation.weights
+    def finish(self, rows: Size, channels: int, norm_channels: int | None = None) -> dict[str, Spec]:
+        """What convolutions and linear layers end with: batch norm, bias, residual, ReLU.
+
+        Args:
+            rows: of the result.
+            channels: of the result.
+            norm_channels: of the batch norm and bias, where the layer uses a part of them only.
+        """
+        weights, held = self.operation.weights, norm_channels or channels
         if "norm" in weights:
             for vector in NORM_VECTORS:
                 name = f"{weights['norm']}.{vector}"
                 if name not in self.shapes:
                     raise MisfitError(f"there is no tensor '{name}' in the weights")
-                if self.shapes[name] != (channels,):
-                    raise MisfitError(f"'{name}' has the shape {list(self.shapes[name])}, expected [{channels}]")
+                if self.shapes[name] != (held,):
+                    raise MisfitError(f"'{name}' has the shape {list(self.shapes[name])}, expected [{held}]")
             if not 0 < self.attribute("norm_epsilon", float, 1e-5) < 1:
                 raise MisfitError("its attribute 'norm_epsilon' must lie between 0 and 1")
         if "bias" in weights:
-            self.weight("bias", channels)
-        if "residual" in self.inputs:
+            self.weight("bias", held)
+        if "residual_rows" in self.inputs:
+            self.spec("residual_rows", "int32", rows)
+            self.spec("residual", None, None, channels)
+        elif "residual" in self.inputs:
             self.spec("residual", None, rows, channels)
         self.attribute("relu", bool, False)
         return {"features": Spec(dtype=self.operation.dtype, shape=(rows, channels))}
@@ -84,6 +93,7 @@ class Definition:
         multiplications: multiply-accumulates, given the arguments, what it gives, and counts; none by default.
         is_table: whether it depends on where voxels are only, not on features.
         is_planned: whether it writes features into memory that is planned for it.
+        new_sizes: attributes that name sizes that are known once it ran.
     """
 
     inputs: tuple[str, ...]
@@ -94,6 +104,7 @@ class Definition:
     multiplications: Callable[[Arguments, Mapping[str, int]], int] | None = None
     is_table: bool = False
     is_planned: bool = False
+    new_sizes: tuple[str, ...] = ()
 
 
 def pairs_of(table: str) -> str:

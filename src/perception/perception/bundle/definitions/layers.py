@@ -25,10 +25,30 @@ def _linear(call: Arguments) -> dict[str, Spec]:
     rows, channels = call.spec("features", None, None, None).shape
     if "kernel" in call.operation.weights:
         return call.finish(rows, call.weight("kernel", channels, None)[1])
-    outputs, columns = call.weight("weight", None, None)
-    if not isinstance(channels, int) or columns < channels:
+    held, columns = call.weight("weight", None, None)
+    first, outputs = call.attribute("first_column", int, 0), call.attribute("outputs", int, held)
+    if not isinstance(channels, int) or not 0 <= first <= columns - channels:
         raise MisfitError(f"'{call.operation.weights['weight']}' has {columns} columns for {channels} channels")
-    return call.finish(rows, outputs)
+    if not 0 <= call.attribute("first_output", int, 0) <= held - outputs or outputs < 1:
+        raise MisfitError(f"'{call.operation.weights['weight']}' has {held} rows, which do not hold its outputs")
+    _check_linear(call, outputs)
+    return call.finish(rows, outputs, held)
+
+
+def _check_linear(call: Arguments, outputs: int) -> None:
+    """What only linear layers may have: GELU, layer norm, a batch norm without its shift."""
+    if call.attribute("gelu", bool, False) and call.attribute("relu", bool, False):
+        raise MisfitError("it can have either ReLU or GELU")
+    call.attribute("norm_shift", bool, True)
+    if "residual_rows" in call.inputs and "residual" not in call.inputs:
+        raise MisfitError("its input 'residual_rows' needs a residual")
+    if "layer_norm" in call.operation.weights:
+        for vector in ("weight", "bias"):
+            name = f"{call.operation.weights['layer_norm']}.{vector}"
+            if call.shapes.get(name) != (outputs,):
+                raise MisfitError(f"'{name}' is no tensor of shape [{outputs}] of the weights")
+        if not 0 < call.attribute("layer_norm_epsilon", float, 1e-5) < 1:
+            raise MisfitError("its attribute 'layer_norm_epsilon' must lie between 0 and 1")
 
 
 def _concatenate(call: Arguments) -> dict[str, Spec]:
@@ -82,6 +102,7 @@ def _of_linear(call: Arguments, counts: Mapping[str, int]) -> int:
     rows, channels = call.inputs["features"].shape
     weights = call.operation.weights
     outputs = call.shapes[weights["kernel"]][1] if "kernel" in weights else call.shapes[weights["weight"]][0]
+    outputs = call.attribute("outputs", int, outputs)
     return size_of(rows, counts) * size_of(channels, counts) * outputs
 
 
@@ -100,7 +121,15 @@ LAYERS: dict[str, Definition] = {
     "inverse_convolution": _layer(
         ("features", "parent", "offset"), "kernel", _inverse_convolution, _of_inverse_convolution
     ),
-    "linear": _layer(("features",), "kernel|weight", _linear, _of_linear),
+    "linear": Definition(
+        ("features",),
+        _linear,
+        ("residual", "residual_rows"),
+        ("kernel|weight",),
+        ("bias", "norm", "layer_norm"),
+        _of_linear,
+        is_planned=True,
+    ),
     "concatenate": Definition(("a", "b"), _concatenate, is_planned=True),
     "add": Definition(("a", "b"), _add, is_planned=True),
     "cast": Definition(("features",), _cast, is_planned=True),

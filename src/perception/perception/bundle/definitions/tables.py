@@ -42,7 +42,7 @@ def _take_rows(call: Arguments) -> dict[str, Spec]:
 
 
 TABLES: dict[str, Definition] = {
-    "downsample": Definition(("coords",), _downsample, is_table=True),
+    "downsample": Definition(("coords",), _downsample, is_table=True, new_sizes=("rows",)),
     "submanifold_table": Definition(("coords",), _submanifold_table, is_table=True),
     "strided_table": Definition(("parent", "offset", "coords"), _strided_table, is_table=True),
     "trilinear_table": Definition(("points", "coords"), _trilinear_table, is_table=True),

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 
 from perception.bundle.graph import Operation, Spec
 from perception.runtime.steps.layers import LAYERS
+from perception.runtime.steps.pillars import PILLARS
 from perception.runtime.steps.setting import Builder, Run, Setting
 from perception.runtime.steps.tables import TABLES
 from perception.runtime.steps.volumes import VOLUMES
 
 __all__ = ["BUILDERS", "Run", "Setting", "build"]
 
-BUILDERS: dict[str, Builder] = TABLES | LAYERS | VOLUMES
+BUILDERS: dict[str, Builder] = TABLES | LAYERS | VOLUMES | PILLARS
 
 
 def build(operation: Operation, inputs: Mapping[str, Spec], setting: Setting) -> Run:

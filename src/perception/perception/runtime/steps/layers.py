@@ -37,10 +37,12 @@ def _inverse_convolution(operation: Operation, inputs: Mapping[str, Spec], setti
 
 def _linear(operation: Operation, inputs: Mapping[str, Spec], setting: Setting) -> Run:
     weight, bias = setting.layer(operation, inputs["features"])
-    activation: Any = "relu" if operation.attributes.get("relu", False) else "none"
+    activation: Any = next((name for name in ("relu", "gelu") if operation.attributes.get(name, False)), "none")
+    norm = setting.layer_norm(operation)
 
     def run(values: Values, out: Values) -> dict[str, Any]:
-        options = {"residual": values.get("residual"), "threads": setting.threads, "out": out["features"]}
+        options: dict[str, Any] = {"norm": norm, "residual": values.get("residual")}
+        options |= {"residual_rows": values.get("residual_rows"), "threads": setting.threads, "out": out["features"]}
         return {"features": ops.linear(values["features"], weight, bias, activation, **options)}
 
     return run

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from perception.bundle.graph import Operation, Spec
+from perception.ops import LayerNorm
 from perception.ops.tuning import ConvolutionTuner
 from perception.runtime.dense.region import DenseRegion
 from perception.runtime.place import Place
@@ -43,6 +45,15 @@ class Setting:
         assert isinstance(channels, int)
         weight, bias = layer_weights(operation, self.tensors, channels)
         return LayerWeights(self.place.upload(weight), None if bias is None else self.place.upload(bias))
+
+    def layer_norm(self, operation: Operation) -> LayerNorm | None:
+        """The layer norm after a linear layer, where it runs; None where there is none."""
+        prefix = operation.weights.get("layer_norm")
+        if prefix is None:
+            return None
+        weight, bias = (self.tensors[f"{prefix}.{name}"].astype(np.float32) for name in ("weight", "bias"))
+        epsilon: Any = operation.attributes.get("layer_norm_epsilon", 1e-5)
+        return LayerNorm(self.place.upload(weight), self.place.upload(bias), epsilon)
 
 
 Builder = Callable[[Operation, Mapping[str, Spec], Setting], Run]

@@ -1,0 +1,194 @@
+"""FlatFormer as the operations of a bundle's graph; its dense part is one region.
+
+The layers of its transformer are written down here rather than traced: they use parts of weights, and sums that are
+computed once a pillar instead of once a point, which a record of PyTorch's functions would hide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from perception.bundle.definitions.pillars import PLACE_CHANNELS
+from perception.bundle.detection import FlatFormerSettings
+from perception.bundle.graph import Graph, Operation, Spec
+from perception.export.lowering import lower
+from perception.export.tracing import trace
+from perception.models.flatformer import FlatFormer
+from perception.nn.bev import BRANCHES, NORM_EPS
+from perception.nn.flat_attention import WALKS
+
+#: What the head's maps are in the order of the channels of the output "maps": the regression, then the heat map.
+MAPS = (*BRANCHES, "heatmap")
+
+
+@dataclass(frozen=True)
+class DetectorGraph:
+    """A detector as a graph.
+
+    Attributes:
+        graph: from "points" float32 ["points", C] to "maps" float32 [1, channels of all MAPS, H, W].
+        regions: ONNX files, by name.
+    """
+
+    graph: Graph
+    regions: Mapping[str, bytes]
+
+
+class DensePart(nn.Module):
+    """Backbone, neck and head of a detector; the head's maps side by side.
+
+    Args:
+        detector: whose.
+    """
+
+    def __init__(self, detector: FlatFormer) -> None:
+        super().__init__()
+        self.backbone, self.neck, self.bbox_head = detector.backbone, detector.neck, detector.bbox_head
+
+    def forward(self, bev: Tensor) -> Tensor:
+        """Compute float [B, channels, H, W] from [B, C, H, W]."""
+        maps = self.bbox_head(self.neck(self.backbone(bev)))
+        return torch.cat([maps[name] for name in MAPS], 1)
+
+
+def lower_flatformer(detector: FlatFormer) -> DetectorGraph:
+    """Express a detector in operations of the executor.
+
+    Raises:
+        ConfigurationError: a dense layer that no region can hold.
+    """
+    settings = detector.settings
+    shape = (1, settings.channels, *settings.grid_size)
+    dense = lower(trace(DensePart(detector).eval()), {"map": Spec(dtype="float32", shape=shape)})
+    points = Spec(dtype="float32", shape=("points", settings.point_channels))
+    (region,) = dense.graph.operations
+    writer = _Writer(settings)
+    operations = (*writer.tables(), *writer.pillars(), *writer.transformer(), writer.bev(), region)
+    graph = Graph(inputs={"points": points}, outputs={"maps": dense.graph.outputs["scores"]}, operations=operations)
+    return DetectorGraph(graph, dense.regions)
+
+
+class _Writer:
+    """Writes the operations before the dense part."""
+
+    def __init__(self, settings: FlatFormerSettings) -> None:
+        self._settings = settings
+        height, width = settings.grid_size
+        self._map: dict[str, Any] = {"height": height, "width": width}
+        low, top = settings.range_m[:3], settings.range_m[5]
+        self._grid: dict[str, Any] = self._map | {
+            "low_x_m": float(low[0]),
+            "low_y_m": float(low[1]),
+            "low_z_m": float(low[2]),
+            "edge_m": settings.pillar_m,
+            "height_m": float(top - low[2]),
+            "clamp": True,
+            "drop_first": settings.drop_first,
+        }
+        self._features = ""
+
+    def tables(self) -> Iterator[Operation]:
+        """Pillars, the walks through windows, and groups."""
+        names = {"rows": "pillars", "returns": "returns", "bounds": "bounds"}
+        outputs = {role: role for role in ("coords", "order", "begins", "pillar")}
+        yield _operation("find_pillars", "pillars", {"points": "points"}, outputs, self._grid | names)
+        if not self._settings.blocks:
+            return
+        for number, (axis, shifted) in enumerate(WALKS):
+            walk = {"window": self._settings.window, "axis": axis, "shifted": shifted}
+            made = {"order": f"walk_{number}"}
+            yield _operation("window_order", f"walk_{number}", {"coords": "coords"}, made, self._map | walk)
+        attributes = {"group_size": self._settings.group_size, "slots": "slots"}
+        groups = {role: role for role in ("flat2win", "win2flat")}
+        yield _operation("group_tokens", "groups", {"coords": "coords"}, groups, attributes)
+
+    def pillars(self) -> Iterator[Operation]:
+        """The layers on points, each with a maximum over pillars."""
+        where = {role: role for role in ("points", "coords", "order", "begins", "pillar")}
+        yield _operation("pillar_features", "point_features", where, "points_0", self._grid, "pillars")
+        channels = self._settings.point_channels + PLACE_CHANNELS
+        for number, width in enumerate(self._settings.point_layers):
+            name = f"voxel_encoder.vfe_layers.{number}"
+            weights = {"weight": f"{name}.linear.weight", "norm": f"{name}.norm"}
+            own, made = {"features": f"points_{number}"}, f"points_{number + 1}"
+            attributes: dict[str, Any] = {"norm_epsilon": NORM_EPS, "relu": True}
+            if number:
+                # The half that sees the pillar is computed once a pillar; each point adds it.
+                half = {"norm_epsilon": NORM_EPS, "first_column": channels}
+                given = {"features": f"pillars_{number}"}
+                yield _layer(f"{name}.pillar", given, f"shared_{number}", weights, half, "pillars")
+                own |= {"residual": f"shared_{number}", "residual_rows": "pillar"}
+                attributes["norm_shift"] = False
+            yield _layer(f"{name}.point", own, made, weights, attributes, "pillars")
+            self._features = f"pillars_{number + 1}"
+            reduced = {"features": made, "begins": "begins", "coords": "coords"}
+            yield _operation("segment_max", f"{name}.max", reduced, self._features, {}, "pillars")
+            channels = width
+
+    def transformer(self) -> Iterator[Operation]:
+        """The blocks, a layer for each walk."""
+        for block in range(self._settings.blocks):
+            for number in range(len(WALKS)):
+                yield from self._transformer_layer(f"middle_encoder.block_list.{block}.block.{number}", number)
+
+    def bev(self) -> Operation:
+        """The map."""
+        where = {"features": self._features, "coords": "coords"}
+        return _operation("pillars_to_map", "bev", where, {"map": "map"}, self._map, "pillars")
+
+    def _transformer_layer(self, name: str, walk: int) -> Iterator[Operation]:
+        channels, stage = self._settings.channels, ".".join(name.split(".")[1:3])
+        x, value = self._features, f"{name}.x"
+        attributes: dict[str, Any] = {
+            "length": max(self._settings.grid_size),
+            "temperature": float(self._settings.position_temperature),
+        }
+        where = {"features": x, "coords": "coords"}
+        yield _operation("add_position", f"{name}.position", where, f"{value}0", attributes, stage)
+        projection = {"weight": f"{name}.attn.attn.in_proj_weight", "bias": f"{name}.attn.attn.in_proj_bias"}
+        both, values = {"outputs": 2 * channels}, {"first_output": 2 * channels, "outputs": channels}
+        yield _layer(f"{name}.queries_keys", {"features": f"{value}0"}, f"{value}1", projection, both, stage)
+        yield _layer(f"{name}.values", {"features": x}, f"{value}2", projection, values, stage)
+        given = {"queries_keys": f"{value}1", "values": f"{value}2", "order": f"walk_{walk}"}
+        given |= {role: role for role in ("flat2win", "win2flat")}
+        heads = {"heads": self._settings.heads, "group_size": self._settings.group_size}
+        yield _operation("group_attention", f"{name}.attention", given, f"{value}3", heads, stage)
+        out = {role: f"{name}.attn.attn.out_proj.{role}" for role in ("weight", "bias")}
+        out["layer_norm"] = f"{name}.norm1"
+        given = {"features": f"{value}3", "residual": x}
+        yield _layer(f"{name}.projection", given, f"{value}4", out, {}, stage)
+        first = {role: f"{name}.fc1.{role}" for role in ("weight", "bias")}
+        yield _layer(f"{name}.fc1", {"features": f"{value}4"}, f"{value}5", first, {"gelu": True}, stage)
+        second = {role: f"{name}.fc2.{role}" for role in ("weight", "bias")} | {"layer_norm": f"{name}.norm2"}
+        given = {"features": f"{value}5", "residual": f"{value}4"}
+        yield _layer(f"{name}.fc2", given, f"{value}6", second, {}, stage)
+        self._features = f"{value}6"
+
+
+def _operation(
+    op: str,
+    name: str,
+    inputs: dict[str, str],
+    outputs: dict[str, str] | str,
+    attributes: Mapping[str, Any],
+    stage: str = "maps",
+) -> Operation:
+    made = {"features": outputs} if isinstance(outputs, str) else outputs
+    return Operation(name=name, op=op, stage=stage, inputs=inputs, outputs=made, attributes=dict(attributes))
+
+
+def _layer(
+    name: str,
+    inputs: dict[str, str],
+    output: str,
+    weights: dict[str, str],
+    attributes: Mapping[str, Any],
+    stage: str,
+) -> Operation:
+    operation = _operation("linear", name, inputs, output, attributes, stage)
+    return operation.model_copy(update={"weights": weights})
