@@ -9,8 +9,8 @@ import pytest
 
 from perception.configuration import ConfigurationError
 from perception.data.bags import write_drive
+from perception.data.clouds import find_clouds
 from perception.data.simulation import simulate_drive
-from perception.export.frames import find_clouds
 
 
 def test_clouds_of_a_bag(tmp_path: Path) -> None:
