@@ -39,5 +39,5 @@ def test_points_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:
 
 def test_nothing_to_compare_on_is_said(tmp_path: Path) -> None:
     np.full((3, 4), np.nan, np.float32).tofile(tmp_path / "cloud.bin")
-    with pytest.raises(ConfigurationError, match=r"cloud\.bin: holds no points to compare on"):
+    with pytest.raises(ConfigurationError, match=r"cloud\.bin: holds no points"):
         find_clouds(None, [tmp_path / "cloud.bin"], "hdl64e", 1)
