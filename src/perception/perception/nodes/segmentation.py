@@ -24,6 +24,7 @@ from perception.nodes.engine_slot import EngineSlot, EngineStarter, describe_err
 from perception.nodes.executables import run_nodes
 from perception.nodes.mailbox import Worker
 from perception.nodes.segmentation_outputs import SegmentationOutputs
+from perception.ros.device_status import device_statuses, read_device
 from perception.ros.diagnostics import Limits, frames_status, processing_status
 from perception.ros.node_base import ManagedNode
 from perception.ros.parameter_tables import SEGMENTATION
@@ -220,7 +221,9 @@ class SegmentationNode(ManagedNode):
         }
         topic = self.resolve_topic_name(INPUT)
         frames = frames_status(name, self.state == "active", snapshot, topic)
-        return values, [self._bundle.status(), frames, processing_status(name, snapshot, limits)]
+        device = self.parameters["device"]
+        devices = device_statuses(name, device, read_device(device))
+        return values, [self._bundle.status(), frames, processing_status(name, snapshot, limits), *devices]
 
 
 def main() -> None:
