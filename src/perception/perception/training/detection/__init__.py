@@ -1,0 +1,1 @@
+"""Training of detectors: targets, losses, batches, and what a step teaches."""
