@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -227,3 +230,37 @@ def test_the_real_one_can_be_stopped(tensorrt_rtx: TensorRt, path: Path) -> None
     stop.set()
     with pytest.raises(BuildStoppedError):
         build_engine(tensorrt_rtx, path.read_bytes(), path, EngineSettings(sizes=SIZES), stop=stop)
+
+
+ENDING = """
+import sys, threading, time
+from pathlib import Path
+from perception.runtime.dense.settings import EngineSettings, SizeRange
+from perception.runtime.dense.tensorrt_build import BuildStoppedError, build_engine
+from perception.runtime.dense.tensorrt_module import TensorRt
+from perception.runtime.dense.tensorrt_progress import BuildProgress
+import tensorrt_rtx_bindings as api
+path, begun = Path(sys.argv[1]), threading.Event()
+def wait_for_the_end(*_):
+    begun.set()
+    while threading.main_thread().is_alive():
+        time.sleep(0.01)
+BuildProgress.phase_start = wait_for_the_end
+def build():
+    try:
+        build_engine(TensorRt(api, "tensorrt_rtx_bindings", "1"), path.read_bytes(), path,
+                     EngineSettings(sizes={"blocks": SizeRange(1, 2, 3)}))
+        print("built")
+    except BuildStoppedError:
+        print("stopped")
+threading.Thread(target=build).start()
+begun.wait()
+"""
+
+
+def test_a_program_that_ends_does_not_wait_for_a_build(path: Path, tensorrt_rtx: TensorRt) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", ENDING, str(path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.strip()) == (0, "stopped"), done.stderr
+    assert tensorrt_rtx.is_rtx

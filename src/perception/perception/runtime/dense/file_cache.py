@@ -117,7 +117,8 @@ class FileCache:
 
     def _lock(self, descriptor: int, stop: threading.Event | None) -> bool:
         waited = False
-        while stop is None or not stop.is_set():
+        # A program that ends waits for its threads: this one must not wait for another program's build.
+        while threading.main_thread().is_alive() and not (stop is not None and stop.is_set()):
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return True

@@ -55,22 +55,23 @@ def build_engine(
         path: where it came from, for messages.
         settings: how; by default as the file says.
         timing_cache: what an earlier build timed on the same GPU.
-        stop: ends the build early where this is set.
+        stop: ends the build early where this is set; the end of the program does so too.
 
     Raises:
         ConfigurationError: TensorRT cannot read or build the network, or a size is missing.
-        BuildStoppedError: `stop` was set.
+        BuildStoppedError: the build was stopped.
     """
     begin_s = time.monotonic()
     build = _Build(tensorrt, path, settings or EngineSettings())
     definition = build.parse(build.in_precision(network))
     config = build.options.configure(definition, {**stated_sizes(network, path), **build.settings.sizes})
     times = build.use_timing_cache(config, timing_cache)
-    monitor = build.report_progress(config, stop)
+    progress = BuildProgress(path.name, stop)
+    monitor = build.report_progress(config, progress)
     plan = build.builder.build_serialized_network(definition, config)
     if monitor is not None and monitor.failure is not None:
         raise monitor.failure
-    if plan is None and stop is not None and stop.is_set():
+    if plan is None and progress.stopped():
         raise BuildStoppedError(f"{path.name}: the build of its engine was stopped")
     if plan is None:
         raise ConfigurationError(f"{path}: {tensorrt} cannot build it ({build.messages.last_error()})")
@@ -130,12 +131,12 @@ class _Build:
             config.set_timing_cache(cache, False)
         return cache
 
-    def report_progress(self, config: Any, stop: threading.Event | None) -> Any:
+    def report_progress(self, config: Any, progress: BuildProgress) -> Any:
         """Tell the log how far the build is."""
         if reason := self.tensorrt.lacks("progress"):
             self.options.skip("progress", reason)
             return None
-        monitor = make_monitor(self.api, BuildProgress(self.path.name, stop))
+        monitor = make_monitor(self.api, progress)
         config.progress_monitor = monitor
         return monitor
 

@@ -26,7 +26,7 @@ class BuildProgress:
 
     Args:
         what: what is built, for the log.
-        stop: the build ends early where this is set.
+        stop: the build ends early where this is set, or the program ends.
     """
 
     def __init__(self, what: str, stop: threading.Event | None = None) -> None:
@@ -47,12 +47,16 @@ class BuildProgress:
             if name in self._phases:
                 self._phases[name].done = step + 1
             self._tell()
-        return not self._stop.is_set()
+        return not self.stopped()
 
     def phase_finish(self, name: str) -> None:
         """End a phase, of which steps may have been left out."""
         with self._lock:
             self._phases.pop(name, None)
+
+    def stopped(self) -> bool:
+        """Whether the build is to end early: somebody said so, or the program ends and waits for its threads."""
+        return self._stop.is_set() or not threading.main_thread().is_alive()
 
     def fraction(self) -> float:
         """Tell which part of the running build is done, 0 to 1; the inner phases count as part of their step."""
