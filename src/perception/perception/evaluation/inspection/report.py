@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -102,7 +101,7 @@ def print_inspection(console: Console, inspection: Inspection) -> None:
     console.print()
     console.print(_stages(inspection))
     console.print()
-    console.print(_sizes(inspection))
+    _print_sizes(console, inspection)
     console.print()
     console.print(_memory(inspection))
 
@@ -114,6 +113,12 @@ def _facts(inspection: Inspection) -> Iterable[tuple[str, str]]:
     yield "bundle", f"{description.name}, {description.task} by {_network(inspection)}"
     yield "classes", f"{len(description.classes)}: {', '.join(description.classes)}"
     yield "voxels", f"{description.voxel_size_m:g} m, at most {description.capacity_voxels:,} a cloud"
+    if elastic := description.supernet:
+        yield (
+            "supernet",
+            f"holds networks down to {elastic.min_ratio:.0%} of its widths, ".replace("%", " %")
+            + (f"in steps of {elastic.granularity} channels, {elastic.min_depth} or more blocks a stage"),
+        )
     yield "license", description.license
     yield "origin", description.origin
     if "mean_iou" in description.measured:
@@ -185,23 +190,22 @@ def _stages(inspection: Inspection) -> Table:
     return table
 
 
-def _sizes(inspection: Inspection) -> Table | Padding:
-    """What the clouds are like."""
+def _print_sizes(console: Console, inspection: Inspection) -> None:
+    """Print what the dearest cloud is like."""
     cost = inspection.dearest
     head = f"{inspection.clouds}: {cost.points:,} points"
-    if len(cost.runs) > 1 or "blocks" in cost.runs[0]:
-        blocks = sum(run["blocks"] for run in cost.runs)
-        return Padding(_fact("cloud", f"{head} in {blocks:,} blocks, which go through in {len(cost.runs)} groups"), 0)
     counts = cost.runs[0]
-    table = _table("cloud", "voxels", "neighbours", "of 27")
-    table.title, table.title_justify, table.title_style = head, "left", "dim"
+    if "blocks" in counts:
+        blocks = sum(run["blocks"] for run in cost.runs)
+        console.print(_fact("cloud", f"{head} in {blocks:,} blocks, {len(cost.runs)} groups of about the same size"))
+        return
+    console.print(_fact("cloud", head))
+    table = _table("level", "voxels", "neighbours", "of 27")
     for size, rows in counts.items():
         if size.startswith("voxels/"):
             pairs = _neighbours(inspection.bundle, size, counts)
-            table.add_row(
-                f"level {size[7:]}", f"{rows:,}", f"{pairs:,}" if pairs else "", f"{pairs / rows:.1f}" if pairs else ""
-            )
-    return table
+            table.add_row(size[7:], f"{rows:,}", *((f"{pairs:,}", f"{pairs / rows:.1f}") if pairs else ()))
+    console.print(table)
 
 
 def _neighbours(bundle: Bundle, size: str, counts: Any) -> int:
