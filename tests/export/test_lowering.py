@@ -93,6 +93,20 @@ def test_an_unusual_epsilon_is_written() -> None:
     assert "norm_epsilon" not in operations["stem.3"].attributes
 
 
+class _Twice(nn.Module):
+    def forward(self, tensor: SparseTensor) -> SparseTensor:
+        return tensor.with_features((tensor.features + tensor.features).relu())
+
+
+def test_a_sum_of_a_value_with_itself(tmp_path: Path) -> None:
+    network, inputs = networks.make("minkunet"), networks.inputs("minkunet")
+    network.stem[2] = _Twice()  # type: ignore[index]
+    result = lower(trace(network), networks.SPARSE)
+    found = networks.executor(network, result, tmp_path).run(inputs)["scores"]
+    scores = network(*map(torch.from_numpy, inputs.values())).detach().numpy()
+    assert networks.relative_error(found, scores) < 1e-5
+
+
 class _Squash(nn.Module):
     def forward(self, tensor: SparseTensor) -> SparseTensor:
         return tensor.with_features(tensor.features.tanh())

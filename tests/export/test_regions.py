@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import onnx
 import pytest
@@ -64,8 +65,35 @@ def test_multiplications_are_those_of_the_layers(lowered: LoweredNetwork) -> Non
     assert sum(found.values()) == sum(counted)
 
 
-def test_a_layer_that_no_region_can_hold_is_named() -> None:
+class _Own(nn.Module):
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return self.function(features)
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (nn.Softplus(), r"'classifier\.1': the executor has no operation for 'Softplus'"),
+        (nn.Conv1d(64, 64, 3, padding=1), r"'classifier\.1': .* 'Conv1d' .*axis of unknown size must have size 1"),
+        (nn.BatchNorm1d(64), r"'classifier\.1': .* 'BatchNorm1d' .where no convolution or linear layer"),
+        (_Own(torch.sort), r"'classifier\.1': .* 'sort'"),
+        (_Own(lambda x: x + x.amax(2, keepdim=True)), r"'classifier\.1': .* 'amax'"),
+        (_Own(lambda x: x + 1), r"'classifier\.1': .* 'add'"),
+    ],
+)
+def test_a_layer_that_no_region_can_hold_is_named(layer: nn.Module, message: str) -> None:
     network = networks.make("pvcnn")
-    network.classifier[1] = nn.Softplus()  # type: ignore[index]
-    with pytest.raises(ConfigurationError, match=r"'classifier\.1': the executor has no operation for 'Softplus'"):
+    network.classifier[1] = layer  # type: ignore[index]
+    with pytest.raises(ConfigurationError, match=message):
+        lower(trace(network), networks.BLOCKS)
+
+
+def test_a_reduction_may_name_its_axis(lowered: LoweredNetwork) -> None:
+    network = networks.make("pvcnn")
+    network.classifier[1] = _Own(lambda x: torch.cat([x, x.amax(dim=2).unsqueeze(2).expand_as(x)], dim=1))  # type: ignore[index]
+    with pytest.raises(ConfigurationError, match="'expand_as'"):  # and not of amax
         lower(trace(network), networks.BLOCKS)

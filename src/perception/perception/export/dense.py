@@ -12,6 +12,7 @@ import torch
 from torch import fx, nn
 
 from perception.bundle.graph import Spec
+from perception.configuration import ConfigurationError
 from perception.export.dense_layers import (
     DenseStep,
     Shape,
@@ -82,7 +83,12 @@ class DenseSteps:
         Raises:
             ConfigurationError: a region cannot hold such a step.
         """
-        step = self._module(node) if node.op == "call_module" else self._function(node)
+        try:
+            step = self._module(node) if node.op == "call_module" else self._function(node)
+        except ConfigurationError:
+            raise
+        except (TypeError, ValueError, KeyError) as error:  # arguments of another form than a region can hold
+            raise inexpressible(node, self._network, str(error)) from None
         self.steps[node] = step
         self._shapes[node] = step.shape
         self.levels[node] = max(self.levels.get(source, 0) for source in node.all_input_nodes)
@@ -140,9 +146,9 @@ class DenseSteps:
         return DenseStep(node, "Add", (first, second), self._shapes[first])
 
     def _largest(self, node: fx.Node) -> DenseStep | None:
-        source, axis = arguments(node)
+        source, axis = (*arguments(node), node.kwargs.get("dim"))[:2]
         shape = self._shapes[source]
-        if not isinstance(axis, int) or node.kwargs:
+        if not isinstance(axis, int) or len(node.args) > 2 or set(node.kwargs) - {"dim"}:
             return None
         left = shape[:axis] + shape[axis + 1 :]
         return DenseStep(node, "ReduceMax", (source,), left, {"axes": [axis], "keepdims": 0})

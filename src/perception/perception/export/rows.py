@@ -44,7 +44,7 @@ def add_sum(drafts: Drafts, node: fx.Node) -> None:
     """A sum; part of the layer that makes one side of it, where that ends with its norm."""
     for main, other in (arguments(node)[:2], arguments(node)[1::-1]):
         layer = drafts.open_layer(main)
-        if layer and "residual" not in layer.inputs and "relu" not in layer.attributes:
+        if layer and main is not other and "residual" not in layer.inputs and "relu" not in layer.attributes:
             layer.inputs["residual"] = drafts.value(other, node)
             drafts.extend(main, node)
             return
