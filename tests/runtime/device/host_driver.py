@@ -85,6 +85,8 @@ class HostDriver:
         return address
 
     def free(self, address: int, stream: int) -> None:
+        if self._capture is not None and (stream in self._captured or not self.properties.stream_ordered_memory):
+            self.fail("memory is freed in a capture")
         if not self.properties.stream_ordered_memory:  # waits for all work
             self._known(self._everything())
             stream = HOST

@@ -41,6 +41,26 @@ def test_frames_of_nearly_the_same_size_share_memory(monkeypatch):
         assert DeviceArray.empty(streams, (99_000,), np.float32).address != first
 
 
+def test_what_an_engine_kept_goes_with_it(gpu, driver):
+    before = driver.allocated_bytes
+    streams = Streams(gpu)
+    with streams.fork("camera"):
+        DeviceArray.empty(streams, (100_000,), np.float32)
+    streams.close()
+    assert gpu.pool.kept_bytes == 0
+    assert driver.allocated_bytes == before
+    assert gpu.pool.streams == {0}
+
+
+def test_a_stream_is_waited_for_before_it_goes(gpu, driver):
+    stream = gpu.create_stream()
+    array = DeviceArray.from_host(Streams(gpu), np.zeros(9, np.uint8))
+    array.to_host()
+    driver.fill(array.address, 1, 9, stream)
+    gpu.destroy_stream(stream)
+    assert (array.to_host() == 1).all()
+
+
 @pytest.mark.parametrize("ordered", [True, False])
 def test_a_small_board_keeps_nothing(monkeypatch, ordered):
     monkeypatch.setenv("PERCEPTION_KEPT_MEMORY_MB", "0")

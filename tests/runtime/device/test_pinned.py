@@ -4,6 +4,7 @@ import pytest
 from perception.runtime.device import pinned
 from perception.runtime.device.arrays import DeviceArray
 from perception.runtime.device.pinned import Staging
+from perception.runtime.device.place import GpuPlace
 from tests.runtime.device.accesses import HarnessError
 
 VALUES = np.arange(40_000, dtype=np.float32).reshape(10_000, 4)
@@ -62,6 +63,15 @@ def test_pinned_memory_is_used_again(staging, driver):
     assert pinned_bytes(driver) == used
     staging.close()
     assert pinned_bytes(driver) == 0
+
+
+def test_a_place_gives_its_pinned_memory_back(gpu, driver):
+    place = GpuPlace(gpu)
+    np.testing.assert_array_equal(place.download(place.upload(VALUES)), VALUES)
+    assert place.download(VALUES) is VALUES
+    place.close()
+    assert pinned_bytes(driver) == 0
+    assert gpu.pool.used_bytes == gpu.pool.kept_bytes == 0
 
 
 def test_large_arrays_are_not_pinned(staging, driver, monkeypatch):
