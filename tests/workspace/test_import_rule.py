@@ -137,7 +137,7 @@ import {modules}
     ("modules", "refused"),
     [
         ("perception.ops, perception.runtime, perception.data, perception.evaluation", ROS_PACKAGES | {"torch"}),
-        ("perception.models.engine, perception.training", ROS_PACKAGES),
+        ("perception.models.engine, perception.training, perception.export.command", ROS_PACKAGES),
         ("perception.nodes.segmentation, perception.nodes.replay, perception.nodes.container", {"torch"}),
     ],
 )
