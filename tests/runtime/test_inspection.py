@@ -100,7 +100,7 @@ def test_blocks_go_through_in_groups(tmp_path: Path, points: np.ndarray) -> None
     assert len(costs.runs) > 1
     assert costs.multiplications["points.region"] == cells * 7 * CHANNELS
     assert costs.multiplications["volume.region"] == blocks * 27 * CHANNELS**2 * RESOLUTION**3
-    assert costs.memory.regions == sum(file.stat().st_size for file in bundle.folder.glob("*.onnx"))
+    assert costs.memory.regions >= sum(file.stat().st_size for file in bundle.folder.glob("*.onnx"))
 
 
 def test_points_that_are_no_numbers(unet: Bundle, points: np.ndarray) -> None:

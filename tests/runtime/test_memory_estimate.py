@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,12 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from perception.bundle.loading import load_bundle
-from perception.data.files import read_points
 from perception.export.lowering import lower
 from perception.export.tracing import trace
 from perception.models.spvcnn import SPVCNN
-from perception.runtime.inspection import measure_costs
+from perception.paths import find_bundle
 from tests.bundle.graphs import description_of, write_files
 from tests.export.networks import SPARSE
 
@@ -37,6 +36,10 @@ def kibibytes(name):
     # The peak of getrusage would be that of the process that started this one, where that was larger.
     return int(re.search(name + r":\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 
+try:
+    import onnxruntime
+except ImportError:
+    pass
 points = read_points(Path(sys.argv[2]), 4)
 before = kibibytes("VmRSS")
 folder = Path(sys.argv[1])
@@ -64,10 +67,20 @@ def full_size(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_files(tmp_path_factory.mktemp("bundles") / "full_size", graph, tensors, description)
 
 
-def test_a_full_size_network_on_a_real_scan(full_size: Path, semantic_kitti_scan: Path) -> None:
+@pytest.mark.parametrize("name", ["full size", "spvcnn_street", "spvnas_street", "pvcnn_street"])
+def test_what_is_stated_is_what_a_process_takes(
+    name: str, semantic_kitti_scan: Path, request: pytest.FixtureRequest
+) -> None:
+    bundle = request.getfixturevalue("full_size") if name == "full size" else find_bundle(name)
+    stated = json.loads(output_of("-m", "perception.cli", "inspect", bundle, "--cloud", semantic_kitti_scan, "--json"))
+    peak_bytes = int(output_of("-c", MEASURE, bundle, semantic_kitti_scan, THREADS))
+    assert np.isclose(stated["memory_bytes"]["total"], peak_bytes, rtol=0.2)
+    if name == "full size":
+        assert stated["counts"]["voxels/1"] == 94_625
+
+
+def output_of(*arguments: object) -> str:
+    """What Python prints in a process of its own."""
     environment = os.environ | {"OMP_NUM_THREADS": str(THREADS), "PERCEPTION_KERNELS_POISON": "0"}
-    command = [sys.executable, "-c", MEASURE, str(full_size), str(semantic_kitti_scan), str(THREADS)]
-    peak_bytes = int(subprocess.check_output(command, env=environment, text=True, timeout=300))
-    costs = measure_costs(load_bundle(full_size), read_points(semantic_kitti_scan, 4), THREADS)
-    assert costs.runs[0]["voxels/1"] == 94_625
-    assert np.isclose(costs.memory.total, peak_bytes, rtol=0.2)
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.check_output(command, env=environment, text=True, timeout=300)

@@ -5,7 +5,7 @@ Only tables are computed, no features: the figures come from the graph, and take
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,16 +18,19 @@ from perception.bundle.graph import BYTES, CheckedGraph, Operation
 from perception.bundle.loading import Bundle
 from perception.bundle.operations import multiplications
 from perception.ops import PreparedTable
-from perception.ops.memory import rounded
+from perception.ops.memory import most_kept_bytes, rounded
 from perception.runtime.executor import GraphExecutor
 from perception.runtime.native import make_labeller
 from perception.runtime.place import HOST
 from perception.runtime.plan import MemoryPlan
+from perception.runtime.region_memory import region_bytes
 from perception.runtime.steps import Setting
 from perception.runtime.timing import StageTimer
 
 #: What a convolution on the CPU needs for each thread besides its arrays (`perception.ops.convolution`).
 KERNEL_BYTES_PER_THREAD = 1 << 20
+#: What cutting a cloud into blocks needs for each point: squares, their order, rows of blocks; as measured.
+CUTTING_BYTES = 128
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class MemoryEstimate:
 
     Attributes:
         weights: as the kernels take them, batch norms folded in.
-        regions: ONNX files; an engine may need as much again for what lies between its layers.
+        regions: what ONNX Runtime takes for dense regions, measured here; on a GPU TensorRT takes another amount.
         tables: coordinates and kernel maps.
         features: the arena of what layers give, and what dense regions exchange.
         kernels: what one layer needs besides while it runs.
@@ -99,12 +102,12 @@ def measure_costs(bundle: Bundle, points: NDArray[np.float32], threads: int) -> 
     plan = MemoryPlan.of(graph)
     memory = MemoryEstimate(
         weights=sum(_weight_bytes(operation, shapes, BYTES[operation.dtype]) for operation in graph.operations),
-        regions=sum(len(bundle.contents[file]) for file in dict.fromkeys(graph.regions())),
+        regions=region_bytes(bundle, runs, threads),
         tables=max(_table_bytes(graph, counts) for counts in runs),
-        features=max(plan.layout(_sizes(counts)).total + _unplanned_bytes(graph, counts) for counts in runs),
+        features=max(plan.layout(_sizes(counts)).total for counts in runs) + _unplanned_bytes(graph, runs),
         kernels=max((_weight_bytes(operation, shapes, 4) for operation in graph.operations), default=0)
         + threads * KERNEL_BYTES_PER_THREAD,
-        points=_point_bytes(len(points), max(counts.get("voxels/1", 0) for counts in runs)),
+        points=_point_bytes(len(points), runs),
     )
     return FrameCosts(len(points), runs, total, memory)
 
@@ -163,15 +166,16 @@ def _table_bytes(graph: CheckedGraph, counts: Mapping[str, int]) -> int:
     return rounded(max(size for _, size in live_bytes(graph, counts, lambda one: DEFINITIONS[one.op].is_table)))
 
 
-def _unplanned_bytes(graph: CheckedGraph, counts: Mapping[str, int]) -> int:
-    """What dense operations give has memory of its own."""
-    inputs = sum(spec.bytes(counts) for spec in graph.graph.inputs.values())
-
-    def is_unplanned(operation: Operation) -> bool:
-        definition = DEFINITIONS[operation.op]
-        return not definition.is_table and not definition.is_planned
-
-    return max(size for _, size in live_bytes(graph, counts, is_unplanned)) - inputs
+def _unplanned_bytes(graph: CheckedGraph, runs: Sequence[Mapping[str, int]]) -> int:
+    """What dense kernels give has memory of its own, of which some of every size is kept (`perception.ops.memory`)."""
+    sizes = {
+        rounded(graph.specs[value].bytes(counts))
+        for operation in graph.operations
+        for value in operation.outputs.values()
+        for counts in runs
+        if operation.op.startswith("dense_") and operation.op != "dense_region"
+    }
+    return min(sum(sizes), most_kept_bytes())
 
 
 def _sizes(counts: Mapping[str, int]) -> dict[str, int]:
@@ -179,6 +183,8 @@ def _sizes(counts: Mapping[str, int]) -> dict[str, int]:
     return {name: count for name, count in counts.items() if not name.startswith(pairs_of(""))}
 
 
-def _point_bytes(points: int, voxels: int) -> int:
+def _point_bytes(points: int, runs: Sequence[Mapping[str, int]]) -> int:
     """x, y, z, intensity and voxel of each point, coordinates and first point of each voxel; a class, a probability."""
-    return points * (16 + 4 + 5) + voxels * (16 + 4 + 5)
+    if "blocks" in runs[0]:
+        return points * (16 + 5 + CUTTING_BYTES)
+    return (points + runs[0]["voxels/1"]) * (16 + 4 + 5)

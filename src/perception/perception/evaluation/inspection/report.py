@@ -20,7 +20,7 @@ from perception.runtime.inspection import FrameCosts
 
 MEMORY_PARTS = {
     "weights": "weights, batch norms folded in",
-    "regions": "dense regions; an engine may need as much again",
+    "regions": "dense regions in ONNX Runtime, as measured here",
     "tables": "coordinates and kernel maps",
     "features": "features, which share one piece of memory",
     "kernels": "what a kernel needs besides",
