@@ -73,6 +73,30 @@ def check_streams(driver: Driver) -> None:
     streams.close()
 
 
+def check_default_stream(driver: Driver) -> None:
+    """Arrays outlive their streams; what is left to do for them goes to the default stream."""
+    gpu = Device(driver)
+    streams = Streams(gpu)
+    array = DeviceArray.from_host(streams, VALUES)
+    other = Streams(gpu)
+    event = driver.create_event()
+    driver.record_event(event, streams.current)
+    driver.wait_for_event(0, event)
+    target = np.zeros((1000, 2), np.int32)
+    driver.copy_rows(target.reshape(-1).view(np.uint8), 8, array.address, 24, 8, 1000, 0)
+    driver.synchronize(0)
+    np.testing.assert_array_equal(target, VALUES[:, :2])
+    with_other = other.current
+    streams.close()
+    assert array.__cuda_array_interface__["data"][0] == array.address
+    del array
+    gc.collect()
+    assert gpu.pool.used_bytes == gpu.pool.kept_bytes == 0
+    driver.synchronize(with_other)
+    driver.destroy_event(event)
+    other.close()
+
+
 def check_graphs(driver: Driver) -> None:
     """What is captured is done when it is launched, as often as it is."""
     streams = Streams(Device(driver))
@@ -114,6 +138,7 @@ def check(driver: Driver) -> None:
     driver.make_current()
     check_copies(driver)
     check_streams(driver)
+    check_default_stream(driver)
     if driver.properties.graphs:
         check_graphs(driver)
     check_errors(driver)

@@ -110,6 +110,13 @@ class FakePyCuda(ModuleType):
             def pop() -> None:
                 fake.pushed -= 1
 
+            @staticmethod
+            def synchronize() -> None:
+                fake.current()
+                for stream in list(host._clocks)[2:]:
+                    host.synchronize(stream)
+                host.synchronize(0)
+
         class Device:
             def __init__(self, index: int) -> None:
                 self.index = index
@@ -172,8 +179,9 @@ class FakePyCuda(ModuleType):
 
             set_src_host, set_dst_host = set_src_device, set_dst_device
 
-            def __call__(self, stream: Any) -> None:
+            def __call__(self, stream: Any = None, aligned: bool = True) -> None:
                 fake.current()
+                assert stream is not None or not aligned
                 pitches = (self.target, self.dst_pitch, self.source, self.src_pitch)
                 host.copy_rows(*pitches, self.width_in_bytes, self.height, fake.handle(stream))
 

@@ -234,8 +234,10 @@ def _layout(array: Array) -> tuple[np.dtype[Any], bool]:
         return array.dtype, array.flags.c_contiguous
     interface = array.__cuda_array_interface__
     dtype, strides = np.dtype(interface["typestr"]), interface.get("strides")
+    if strides is None:
+        return dtype, True
     dense = dtype.itemsize * np.cumprod((1, *interface["shape"][:0:-1]))[::-1]
-    return dtype, strides is None or 0 in interface["shape"] or tuple(strides) == tuple(dense)
+    return dtype, 0 in interface["shape"] or tuple(strides) == tuple(dense)
 
 
 def _empty_tensor(like: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:

@@ -32,9 +32,10 @@ class DeviceArray:
     Attributes:
         shape: sizes.
         dtype: type of the elements.
+        nbytes: size in memory.
     """
 
-    __slots__ = ("_interface", "_offset_bytes", "_owner", "_streams", "dtype", "shape")
+    __slots__ = ("_interface", "_offset_bytes", "_owner", "_streams", "dtype", "nbytes", "shape")
 
     def __init__(
         self, streams: Streams, owner: Owner, shape: tuple[int, ...], dtype: DTypeLike, offset_bytes: int = 0
@@ -44,8 +45,9 @@ class DeviceArray:
         self._owner = owner
         self._offset_bytes = offset_bytes
         self._interface: dict[str, Any] | None = None
-        self.shape = tuple(int(size) for size in shape)
+        self.shape = tuple(map(int, shape))
         self.dtype = np.dtype(dtype)
+        self.nbytes = math.prod(self.shape) * self.dtype.itemsize
         if not 0 <= offset_bytes <= owner.size_bytes - self.nbytes:
             raise ValueError(
                 f"{self.dtype.name} {list(self.shape)} from byte {offset_bytes} on does not fit into "
@@ -91,11 +93,6 @@ class DeviceArray:
     def size(self) -> int:
         """How many elements it has."""
         return math.prod(self.shape)
-
-    @property
-    def nbytes(self) -> int:
-        """How many bytes it has."""
-        return self.size * self.dtype.itemsize
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:

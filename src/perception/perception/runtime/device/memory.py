@@ -92,11 +92,12 @@ class MemoryPool:
                 self._held.append((address, size_bytes, stream, users))
                 return
             self.used_bytes -= size_bytes
-            home = stream if stream in self.streams else 0
+            home = stream if stream in self.streams else 0  # whose work was waited for
             for user in users & self.streams:
                 self._driver.record_event(self._event, user)
                 self._driver.wait_for_event(home, self._event)
-            if self._ordered or self.kept_bytes + size_bytes > memory.most_kept_bytes():
+            full = self.kept_bytes + size_bytes > memory.most_kept_bytes()
+            if self._ordered or full or home != stream:  # nobody would ask for memory of a stream that is gone
                 self._driver.free(address, home)
             else:
                 self._unused.setdefault((home, size_bytes), []).append(address)

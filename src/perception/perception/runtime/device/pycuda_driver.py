@@ -127,7 +127,10 @@ class PyCudaDriver:
             copy.set_dst_device(target) if isinstance(target, int) else copy.set_dst_host(target)
             copy.src_pitch, copy.dst_pitch = source_pitch_bytes, target_pitch_bytes
             copy.width_in_bytes, copy.height = row_bytes, rows
-            copy(self._stream_object(stream))
+            if stream == 0:
+                copy(aligned=False)  # waits for the copy
+            else:
+                copy(self._streams[stream])
 
     def fill(self, address: int, value: int, size_bytes: int, stream: Handle) -> None:
         """Queue setting every byte."""
@@ -149,7 +152,10 @@ class PyCudaDriver:
     def synchronize(self, stream: Handle) -> None:
         """Wait until everything that is queued on the stream is done."""
         with self._calls():
-            self._stream_object(stream).synchronize()
+            if stream == 0:
+                cuda.Context.synchronize()  # PyCUDA has no object for the default stream: all of them are waited for
+            else:
+                self._streams[stream].synchronize()
 
     def create_event(self, timing: bool = False) -> Handle:
         """Make an event; who waits for it sleeps, for nodes share the cores of the robot."""
@@ -173,7 +179,10 @@ class PyCudaDriver:
     def wait_for_event(self, stream: Handle, event: Handle) -> None:
         """Let the stream wait for the event."""
         with self._calls():
-            self._stream_object(stream).wait_for_event(self._events[event])
+            if stream == 0:
+                self._events[event].synchronize()
+            else:
+                self._streams[stream].wait_for_event(self._events[event])
 
     def synchronize_event(self, event: Handle) -> None:
         """Let the calling thread sleep until the event happened."""
@@ -200,12 +209,6 @@ class PyCudaDriver:
     def destroy_graph(self, graph: Handle) -> None:
         """Refuse."""
         raise _no_graphs()
-
-    def _stream_object(self, stream: Handle) -> Any:
-        """A stream as PyCUDA wraps it; of the default stream there is no such object, so one takes its part."""
-        if self._streams[stream] is None:
-            raise DriverError("PyCUDA gives no access to the default stream here; use a stream of your own")
-        return self._streams[stream]
 
     @contextmanager
     def _calls(self) -> Iterator[None]:
