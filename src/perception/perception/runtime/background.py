@@ -10,12 +10,13 @@ from typing import TypeVar
 
 Result = TypeVar("Result")
 
-#: By how much Linux's nice value grows: 10 leaves the work a tenth of a busy core, so that it ends there too.
-NICENESS = 10
+#: By how much Linux's nice value grows: 3 halves the work's share of a core. More would harm the frames: on a busy
+#: machine, work of a very low priority is set aside for long while it holds the interpreter's lock.
+NICENESS = 3
 
 
 def run_in_background(work: Callable[[], Result]) -> Result:
-    """Do work at a low priority, wait for its end, and return what it returns.
+    """Do work at a lower priority, wait for its end, and return what it returns.
 
     The work has a thread of its own, because an ordinary user may lower a thread's priority but not raise it again.
     Threads that it starts, such as those of OpenMP, inherit the priority; they end with it.

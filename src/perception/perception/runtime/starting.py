@@ -26,7 +26,7 @@ def start_engine(
 ) -> Engine:
     """Load a bundle, warm its network up, and run its self-check.
 
-    Networks that are running meanwhile keep their speed: the trials run at a low priority.
+    Networks that are running meanwhile come first: the trials run at a lower priority.
 
     Args:
         bundle: its folder, or its name among the shipped ones.
