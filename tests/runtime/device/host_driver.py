@@ -26,7 +26,7 @@ Work = Callable[[int], None]  # given the stream
 
 
 class Pending(NamedTuple):
-    """A copy from or to pinned memory whose end the host does not know of yet."""
+    """A copy from or to the host's memory of which the host does not know yet that it is done."""
 
     stream: int
     tick: int
@@ -268,15 +268,13 @@ class HostDriver:
         place = self._view(target, pitches[0], row, rows, stream, True)
         given = self._view(source, pitches[1], row, rows, stream, False)
         values, tick = given.copy(), self._clock(stream)[stream]
-        if isinstance(target, np.ndarray) and self._is_pinned(target):
+        if isinstance(target, np.ndarray):
             place.fill(0xEE)  # what a host sees that does not wait
             self._pending.append(Pending(stream, tick, place, values, True))
         else:
             place[:] = values
-        if isinstance(source, np.ndarray) and self._is_pinned(source):
+        if isinstance(source, np.ndarray):
             self._pending.append(Pending(stream, tick, given, values, False))
-        if not all(isinstance(memory, int) or self._is_pinned(memory) for memory in (target, source)):
-            self._known(self._clock(stream))  # CUDA stages other host memory, and waits for that
 
     def _view(self, memory: Any, pitch: int, row: int, rows: int, stream: int, writes: bool) -> np.ndarray:
         """The rows of a copy in memory that is checked."""
@@ -299,18 +297,13 @@ class HostDriver:
             if one.to_host:
                 one.host[:] = one.values
             elif not np.array_equal(one.host, one.values):
-                self.fail("pinned memory was changed before its copy was known to be done")
+                self.fail("host memory was changed before its copy was known to be done")
 
     def _everything(self) -> Clock:
         clock: Clock = {}
         for other in self._clocks.values():
             clock = merged(clock, other)
         return clock
-
-    def _is_pinned(self, memory: np.ndarray) -> bool:
-        index = bisect.bisect_right(self._starts, memory.ctypes.data) - 1
-        buffer = self._buffers[self._starts[index]] if index >= 0 else None
-        return buffer is not None and memory.ctypes.data < buffer.address + buffer.memory.size
 
     def _new_buffer(self, size_bytes: int, name: str) -> int:
         memory = np.full(-(-size_bytes // 64) * 8 + 8, -1, np.int64).view(np.uint8)

@@ -12,8 +12,10 @@ import pytest
 from perception.configuration import ConfigurationError
 from perception.ops import binding, tuning
 from perception.runtime import load_engine
+from perception.runtime.device import device as devices
 from perception.runtime.device import place as places
 from perception.runtime.device.device import Device
+from perception.runtime.device.driver import no_driver
 from perception.types import Frame, PointCloud
 from tests.bundle.graphs import write_unet
 
@@ -100,8 +102,13 @@ def test_kernels_without_cuda_are_said_to_be(tmp_path, monkeypatch):
 
 def test_without_a_gpu_one_sentence_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(binding, "has_cuda", lambda: True)
-    places.open_device.cache_clear()
-    with pytest.raises(ConfigurationError, match=r"^device 'cuda': (no NVIDIA driver|neither cuda-python nor PyCUDA)"):
+
+    def none_here(index: int) -> None:
+        raise no_driver()
+
+    monkeypatch.setattr(devices, "find_driver", none_here)
+    devices._open.cache_clear()
+    with pytest.raises(ConfigurationError, match=r"^device 'cuda': no NVIDIA driver on this machine; use 'cpu'$"):
         load_engine(write_unet(tmp_path / "bundle"), "cuda")
     with pytest.raises(ConfigurationError, match=r"^device 'tpu': expected cpu, cuda, or cuda:N"):
         load_engine(write_unet(tmp_path / "bundle"), "tpu")

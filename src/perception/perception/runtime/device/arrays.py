@@ -129,7 +129,7 @@ class DeviceArray:
         return DeviceArray.empty(self._streams, shape, dtype)
 
     def copy_from(self, source: NDArray[Any] | DeviceArray) -> None:
-        """Queue a copy from an array of the same shape and type on the CPU or on this GPU.
+        """Copy from an array of the same shape and type: queued for one on this GPU, waited for if it is the CPU's.
 
         Raises:
             ValueError: shape or type differ.
@@ -140,6 +140,8 @@ class DeviceArray:
             )
         if self.nbytes:
             self._streams.driver.copy(self.used_address(), _memory(source), self.nbytes, self._streams.current)
+            if not isinstance(source, DeviceArray):
+                self._streams.driver.synchronize(self._streams.current)
 
     def to_host(self) -> NDArray[Any]:
         """Wait for what is queued on the current stream, and copy the array to the CPU."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import atexit
 import re
+import threading
 from functools import cache
 
 from perception.configuration import ConfigurationError
 from perception.runtime.device.driver import DeviceProperties, Driver, Handle, find_driver
 from perception.runtime.device.memory import MemoryPool
+
+_opening = threading.Lock()
 
 
 class Device:
@@ -59,13 +62,18 @@ def gpu_index(device: str) -> int | None:
     return int(found[1] or 0)
 
 
-@cache
 def open_device(index: int = 0) -> Device:
     """Open a GPU; later calls give the same one, so that all engines share its context and its memory.
 
     Raises:
         ConfigurationError: there is no such GPU, no driver, or no package that knows it.
     """
+    with _opening:  # engines may be loaded by several threads
+        return _open(index)
+
+
+@cache
+def _open(index: int) -> Device:
     device = Device(find_driver(index))
     atexit.register(device.close)
     return device

@@ -95,7 +95,11 @@ class Driver(Protocol):
         """Free pinned memory; its arrays must not be used any more."""
 
     def copy(self, target: Memory, source: Memory, size_bytes: int, stream: Handle) -> None:
-        """Queue a copy between any two of host and device; host memory that is not pinned is waited for."""
+        """Queue a copy between any two of host and device.
+
+        Host memory must stay as it is until the copy is done, also where it is not pinned: some systems wait for such
+        copies, others do not.
+        """
 
     def copy_rows(
         self,

@@ -17,7 +17,7 @@ from perception.runtime.device.driver import PinnedMemory
 from perception.runtime.device.streams import Streams
 
 #: Larger arrays, such as weights, are not worth pinned memory of their size.
-MOST_BYTES = 16 << 20
+MOST_BYTES = 8 << 20
 SMALLEST_BYTES = 1 << 16
 
 
