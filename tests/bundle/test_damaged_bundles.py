@@ -13,7 +13,7 @@ import yaml
 from safetensors.numpy import save
 
 from perception.bundle.loading import load_bundle
-from tests.bundle.graphs import graph_of, unet, write_files, write_unet
+from tests.bundle.graphs import description_of, graph_of, unet, write_files, write_unet
 from tests.bundle.refusals import refusal
 
 FILES = ("bundle.yaml", "weights.safetensors", "graph.json")
@@ -190,3 +190,18 @@ def test_weights_at_an_odd_place_are_aligned(tmp_path: Path) -> None:
     for name, tensor in load_bundle(tmp_path).tensors.items():
         assert tensor.flags.aligned
         assert np.array_equal(tensor, net.tensors[name])
+
+
+@pytest.mark.parametrize("key", ["name", "license", "origin", "engine"])
+@pytest.mark.parametrize("text", ["", "two\nlines", "\x1b[31mred", "a" * 3000, "\u202egnp.exe"])
+def test_notes_that_would_spoil_a_terminal(tmp_path: Path, key: str, text: str) -> None:
+    net = unet()
+    write_files(tmp_path, graph_of(net), net.tensors, description_of(**{key: text}))
+    assert refusal(tmp_path).startswith(f"bundle.yaml: {key}: ")
+
+
+@pytest.mark.parametrize("changes", [{"classes": ["car", "road", "a\tb"]}, {"measured": {"a\nb": 1.0}}])
+def test_names_that_would_spoil_a_terminal(tmp_path: Path, changes: dict[str, object]) -> None:
+    net = unet()
+    write_files(tmp_path, graph_of(net), net.tensors, description_of(**changes))
+    assert "one line of printable characters" in refusal(tmp_path)

@@ -259,6 +259,15 @@ def test_a_region_whose_file_is_no_part_of_the_bundle(tmp_path: Path) -> None:
     assert "no checksum of 'head.onnx'" in refusal(tmp_path)
 
 
+@pytest.mark.parametrize("costs", [{"blocks": -1}, {"blocks": ["a"]}, 3, "many"])
+def test_a_region_whose_arithmetic_is_no_count(tmp_path: Path, costs: Any) -> None:
+    net = unet()
+    region = {"file": "head.onnx", "shapes": {"scores": ["voxels/1", 3]}, "multiplications": costs}
+    net.add("dense_region", "head", {"features": "up2.0"}, {"scores": "head"}, attributes=region)
+    write_files(tmp_path, graph_of(net, "head"), net.tensors)
+    assert "'multiplications' must hold counts" in refusal(tmp_path)
+
+
 @pytest.mark.parametrize("file", ["../head.onnx", "/head.onnx", "a\\head.onnx", ".onnx", "head.txt", ""])
 def test_a_region_outside_the_bundle(tmp_path: Path, file: str) -> None:
     net = unet()

@@ -20,6 +20,16 @@ MOST_WEIGHTS_BYTES = 4 << 30
 
 Checksum = Annotated[str, pydantic.Field(pattern="^[0-9a-f]{64}$")]
 FileName = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,100}$")]
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("Input should be one line of printable characters")
+    return text
+
+
+#: Names and notes reach terminals, topics and log files as they are.
+Line = Annotated[str, pydantic.Field(min_length=1, max_length=2000), pydantic.AfterValidator(_printable)]
 PositiveFloat = Annotated[float, pydantic.Field(gt=0)]
 
 
@@ -99,24 +109,26 @@ class BundleDescription(Settings):
     """Everything in bundle.yaml."""
 
     format: Literal[1]
-    name: str = pydantic.Field(min_length=1)
+    name: Line
     task: Literal["segmentation"]
     #: The executor that runs it (an entry point of the group perception.engines).
-    engine: str
+    engine: Line
     network: NetworkSettings
     #: Of a supernet: which smaller networks its weights hold; `network` is the largest.
     supernet: Elasticity | None = None
-    classes: tuple[str, ...] = pydantic.Field(min_length=1, max_length=255)
+    classes: tuple[Line, ...] = pydantic.Field(min_length=1, max_length=255)
     #: RGB 0..255, one a class.
     colors: tuple[tuple[int, int, int], ...]
     voxel_size_m: PositiveFloat
     #: Fields that a cloud must have, besides x, y, z.
-    required_fields: tuple[str, ...] = ("intensity",)
+    required_fields: tuple[Line, ...] = ("intensity",)
     #: Accuracy that was measured when the bundle was made, and on what.
-    measured: dict[str, float | str] = pydantic.Field(default_factory=dict)
-    license: str
+    measured: dict[Line, Annotated[float, pydantic.Field(allow_inf_nan=False)] | Line] = pydantic.Field(
+        default_factory=dict
+    )
+    license: Line
     #: Where the weights come from: the command, seed and data that made them.
-    origin: str
+    origin: Line
     weights_sha256: Checksum
     #: Checksums of the bundle's other files, by name: the graph, its ONNX regions, the self-check.
     files: dict[FileName, Checksum] = pydantic.Field(default_factory=dict)

@@ -47,6 +47,9 @@ def _dense_region(call: Arguments) -> dict[str, Spec]:
         raise MisfitError("its attribute 'shapes' must give the shape of each output")
     if not all(isinstance(shape, tuple) for shape in shapes.values()):
         raise MisfitError("its attribute 'shapes' must hold shapes")
+    costs = call.operation.attributes.get("multiplications", {})
+    if not isinstance(costs, dict) or not all(type(cost) is int and cost >= 0 for cost in costs.values()):
+        raise MisfitError("its attribute 'multiplications' must hold counts")
     return {role: Spec(dtype="float32", shape=shape) for role, shape in shapes.items()}
 
 
