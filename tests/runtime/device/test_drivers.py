@@ -288,7 +288,9 @@ def test_without_a_driver_one_sentence_says_what_to_do(monkeypatch, pycuda, pack
 def test_without_a_package_one_sentence_says_what_to_install(monkeypatch):
     for name in ("cuda_python_driver", "pycuda_driver"):
         monkeypatch.setitem(sys.modules, f"perception.runtime.device.{name}", None)
-    with pytest.raises(ConfigurationError, match=r"neither cuda-python nor PyCUDA is installed; pip install cuda-bind"):
+    with pytest.raises(
+        ConfigurationError, match=r"neither cuda-python nor PyCUDA is installed; type pip install 'cuda-bind"
+    ):
         find_driver()
 
 

@@ -3,7 +3,9 @@ import threading
 import numpy as np
 import pytest
 
+from perception.configuration import ConfigurationError
 from perception.ops import memory
+from perception.runtime.device import device as devices
 from perception.runtime.device.arrays import DeviceArray
 from perception.runtime.device.device import Device
 from perception.runtime.device.streams import Streams
@@ -17,6 +19,21 @@ def test_no_more_is_given_than_the_limit(driver):
         DeviceArray.empty(streams, (1_000_000,), np.uint8)
     del array
     DeviceArray.empty(streams, (1_000_000,), np.uint8)
+
+
+def test_the_limit_of_a_board_is_a_setting(monkeypatch, driver):
+    monkeypatch.setattr(devices, "find_driver", lambda index: driver)
+    monkeypatch.setattr(devices.atexit, "register", lambda call: None)
+    for text, limit_bytes in ((None, driver.properties.total_bytes), ("100", 100 << 20)):
+        if text is not None:
+            monkeypatch.setenv("PERCEPTION_GPU_MEMORY_MB", text)
+        devices._open.cache_clear()
+        assert devices.open_device().pool.limit_bytes == limit_bytes
+        assert devices.open_device() is devices.open_device(0)
+    monkeypatch.setenv("PERCEPTION_GPU_MEMORY_MB", "lots")
+    devices._open.cache_clear()
+    with pytest.raises(ConfigurationError, match=r"^PERCEPTION_GPU_MEMORY_MB='lots': expected a whole number"):
+        devices.open_device()
 
 
 def test_kept_memory_is_given_back_before_a_call_fails():

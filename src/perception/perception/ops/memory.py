@@ -52,16 +52,23 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
 
 @cache
 def most_kept_bytes() -> int:
-    """Tell how much unused memory is kept at most; read once.
+    """Tell how much unused memory is kept at most; read once. Errors as in `bytes_setting`."""
+    return bytes_setting(KEPT_MEMORY_VARIABLE, DEFAULT_KEPT_MEMORY_MB << 20)
+
+
+def bytes_setting(variable: str, default_bytes: int) -> int:
+    """Read an environment variable that gives an amount of memory in megabytes.
 
     Raises:
-        ConfigurationError: the environment variable is not a whole number of megabytes.
+        ConfigurationError: it is not a whole number of megabytes.
     """
-    text = os.environ.get(KEPT_MEMORY_VARIABLE, str(DEFAULT_KEPT_MEMORY_MB)).strip()
-    if not text.isdecimal():
+    text = os.environ.get(variable)
+    if text is None:
+        return default_bytes
+    if not text.strip().isdecimal():
         from perception.configuration import ConfigurationError  # not everywhere that kernels run is pydantic installed
 
-        raise ConfigurationError(f"{KEPT_MEMORY_VARIABLE}='{text}': expected a whole number of megabytes, 0 or more")
+        raise ConfigurationError(f"{variable}='{text.strip()}': expected a whole number of megabytes, 0 or more")
     return int(text) << 20
 
 

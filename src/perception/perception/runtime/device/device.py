@@ -8,8 +8,12 @@ import threading
 from functools import cache
 
 from perception.configuration import ConfigurationError
+from perception.ops import memory
 from perception.runtime.device.driver import DeviceProperties, Driver, Handle, find_driver
 from perception.runtime.device.memory import MemoryPool
+
+#: The environment variable that says how many megabytes of a GPU the arrays of a process may take.
+LIMIT_VARIABLE = "PERCEPTION_GPU_MEMORY_MB"
 
 _opening = threading.Lock()
 
@@ -66,7 +70,7 @@ def open_device(index: int = 0) -> Device:
     """Open a GPU; later calls give the same one, so that all engines share its context and its memory.
 
     Raises:
-        ConfigurationError: there is no such GPU, no driver, or no package that knows it.
+        ConfigurationError: there is no such GPU, no driver, no package that knows it, or a limit that is no number.
     """
     with _opening:  # engines may be loaded by several threads
         return _open(index)
@@ -74,6 +78,7 @@ def open_device(index: int = 0) -> Device:
 
 @cache
 def _open(index: int) -> Device:
-    device = Device(find_driver(index))
+    driver = find_driver(index)
+    device = Device(driver, memory.bytes_setting(LIMIT_VARIABLE, driver.properties.total_bytes))
     atexit.register(device.close)
     return device

@@ -172,7 +172,8 @@ def find_driver(index: int = 0) -> Driver:
         from perception.runtime.device.pycuda_driver import PyCudaDriver
     except ImportError:
         raise ConfigurationError(
-            "device 'cuda': neither cuda-python nor PyCUDA is installed; pip install cuda-bindings, or use 'cpu'"
+            "device 'cuda': neither cuda-python nor PyCUDA is installed; type pip install 'cuda-bindings==13.*' (12.* "
+            "for CUDA 12), or use 'cpu'"
         ) from None
     return PyCudaDriver(index)
 
