@@ -7,6 +7,7 @@ How much is kept, here and on a GPU, is a setting for small boards: PERCEPTION_K
 
 from __future__ import annotations
 
+import math
 import os
 from functools import cache
 from typing import Any
@@ -38,7 +39,7 @@ class _Block:
 
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     """Make an array of undefined contents, in memory that was used before if there is any of about its size."""
-    bytes_needed = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    bytes_needed = int(math.prod(shape)) * np.dtype(dtype).itemsize
     if bytes_needed < SMALLEST_BYTES:
         return np.empty(shape, dtype)
     most_kept_bytes()  # a wrong setting stops here, not where memory comes back, when nobody could hear of it

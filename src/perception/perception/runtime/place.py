@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
 from collections.abc import Sequence
@@ -63,7 +64,7 @@ class HostArena:
 
     def view(self, offset: int, shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
         """See `Arena.view`."""
-        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        size = int(math.prod(shape)) * np.dtype(dtype).itemsize
         part = self._memory[offset : offset + size]
         if self._poison:
             part.fill(0xFF)
