@@ -10,18 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from perception.export.lowering import lower
-from perception.export.tracing import trace
-from perception.models.spvcnn import SPVCNN
 from perception.paths import find_bundle
-from tests.bundle.graphs import description_of, write_files
-from tests.export.networks import SPARSE
 
-CLASSES = 19
-#: 94,625 voxels of the real scan.
-VOXEL_SIZE_M = 0.05
 THREADS = 2
 MEASURE = """
 import re, sys
@@ -51,27 +42,11 @@ print((kibibytes("VmHWM") - before) * 1024)
 """
 
 
-@pytest.fixture(scope="module")
-def full_size(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """SPVCNN with its official widths and drawn weights."""
-    torch.manual_seed(0)
-    network = SPVCNN(CLASSES, 1.0).eval()
-    graph = lower(trace(network), SPARSE).graph.model_dump(mode="json")
-    tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    description = description_of(
-        network={"model": "spvcnn", "width": 1.0},
-        classes=[f"class {number}" for number in range(CLASSES)],
-        colors=[[number] * 3 for number in range(CLASSES)],
-        voxel_size_m=VOXEL_SIZE_M,
-    )
-    return write_files(tmp_path_factory.mktemp("bundles") / "full_size", graph, tensors, description)
-
-
 @pytest.mark.parametrize("name", ["full size", "spvcnn_street", "spvnas_street", "pvcnn_street"])
 def test_what_is_stated_is_what_a_process_takes(
     name: str, semantic_kitti_scan: Path, request: pytest.FixtureRequest
 ) -> None:
-    bundle = request.getfixturevalue("full_size") if name == "full size" else find_bundle(name)
+    bundle = request.getfixturevalue("full_size_bundle") if name == "full size" else find_bundle(name)
     stated = json.loads(output_of("-m", "perception.cli", "inspect", bundle, "--cloud", semantic_kitti_scan, "--json"))
     peak_bytes = int(output_of("-c", MEASURE, bundle, semantic_kitti_scan, THREADS))
     assert np.isclose(stated["memory_bytes"]["total"], peak_bytes, rtol=0.2)
