@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,22 @@ def test_two_engines_share_the_gpu(installed, tmp_path):
     first.close()
     np.testing.assert_array_equal(second.forward(cloud(200)).class_ids, expected)
     second.close()
+
+
+@pytest.mark.emulation
+def test_bundles_that_are_swapped_leave_nothing_behind(installed, driver, tmp_path):
+    bundle = write_unet(tmp_path / "bundle")
+    running, found = load_engine(bundle, "cuda"), set()
+    for number in range(8):
+        following = load_engine(bundle, "cuda")
+        following.warm_up()
+        running.forward(cloud(50, number))
+        running.close()
+        running = following
+        gc.collect()
+        found.add((driver.allocated_bytes - installed.pool.kept_bytes, len(driver._clocks), len(driver._events)))
+    assert len(found) == 1, "memory, streams and events"
+    running.close()
 
 
 @pytest.mark.emulation
