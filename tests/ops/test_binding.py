@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 
@@ -70,6 +71,24 @@ def test_something_else_than_the_library_is_told_apart(tmp_path):
     other.write_text("not a library")
     done = run_python("from perception import ops; ops.instruction_set()", PERCEPTION_KERNELS_LIBRARY=str(other))
     assert f"ImportError: {other} cannot be loaded" in done.stderr
+
+
+def test_an_older_library_is_one_sentence(tmp_path):
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
+        pytest.skip("needs a C compiler")
+    source, older = tmp_path / "older.c", tmp_path / "older.so"
+    source.write_text(
+        f"int pk_interface_version(void) {{ return {binding.INTERFACE_VERSION}; }}"
+        "const char* pk_last_error(void) { return 0; } const char* pk_instruction_set(void) { return 0; }"
+        "long pk_hash_capacity(long n) { return n; }"
+    )
+    subprocess.run([compiler, "-shared", "-fPIC", source, "-o", older], check=True)
+    code = "import numpy as np; from perception import ops; ops.cast(np.zeros(3, np.float32), np.float16)"
+    done = run_python(code, PERCEPTION_KERNELS_LIBRARY=str(older))
+    assert done.stderr.strip().splitlines()[-1] == (
+        f"ImportError: {older} is older than this code, it lacks pk_cast: rebuild perception_kernels"
+    )
 
 
 def test_the_library_is_found_by_each_of_its_places(tmp_path):

@@ -174,7 +174,13 @@ def timed_calls() -> Iterator[list[float]]:
 
 @cache
 def _function(name: str) -> Any:
-    native = getattr(library(), name)
+    loaded = library()
+    try:
+        native = getattr(loaded, name)
+    except AttributeError:
+        raise ImportError(
+            f"{loaded._name} is older than this code, it lacks {name}: rebuild perception_kernels"
+        ) from None
     native.argtypes = (ctypes.c_void_p, *(_TYPES[letter] for letter in _signatures[name]))
     native.restype = ctypes.c_int32
     return native
