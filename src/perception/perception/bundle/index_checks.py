@@ -23,12 +23,14 @@ class _Indices:
         rows: size that the entries of a value are rows of, by value.
         offsets: edge of the coarse voxel in which an offset lies, by value.
         edges: edge of a voxel, by size: 1 for those of the inputs.
+        segments: how many segments there are of which a value has the bounds.
     """
 
     graph: CheckedGraph
     rows: dict[str, Size]
     offsets: dict[str, int]
     edges: dict[Size, int]
+    segments: dict[str, Size]
 
     def count(self, operation: Operation, role: str) -> Size:
         """How many rows an input has."""
@@ -39,6 +41,11 @@ class _Indices:
         found = self.rows.get(operation.inputs[role])
         if found != target:
             yield f"its input '{role}' counts {'no rows' if found is None else f'rows of {found}'}, not of {target}"
+
+    def segment(self, operation: Operation) -> Iterator[str]:
+        """Complain unless the bounds are those of as many segments as there are pillars."""
+        if self.segments.get(operation.inputs["begins"]) != self.count(operation, "coords"):
+            yield "its input 'begins' is not of the pillars in 'coords'"
 
     def in_cube(self, operation: Operation) -> Iterator[str]:
         """Complain unless the offsets are those of stride 2."""
@@ -53,14 +60,16 @@ def check_indices(graph: CheckedGraph, source: object) -> None:
         ConfigurationError: one sentence that names the operation.
     """
     edges: dict[Size, int] = {size: 1 for spec in graph.graph.inputs.values() for size in spec.shape}
-    indices = _Indices(graph, {}, {}, edges)
+    indices = _Indices(graph, {}, {}, edges, {})
     for operation in graph.operations:
-        for complaint in _CHECKS.get(operation.op, _nothing)(operation, indices):
+        for complaint in _CHECKS.get(operation.op, _residual)(operation, indices):
             raise ConfigurationError(f"{source}: '{operation.name}' ({operation.op}): {complaint}")
 
 
-def _nothing(operation: Operation, indices: _Indices) -> Iterator[str]:
-    yield from ()
+def _residual(operation: Operation, indices: _Indices) -> Iterator[str]:
+    """What any layer may have."""
+    if "residual_rows" in operation.inputs:
+        yield from indices.point_into(operation, "residual_rows", indices.count(operation, "residual"))
 
 
 def _downsample(operation: Operation, indices: _Indices) -> Iterator[str]:
@@ -103,11 +112,13 @@ def _take_rows(operation: Operation, indices: _Indices) -> Iterator[str]:
 
 def _sparse_convolution(operation: Operation, indices: _Indices) -> Iterator[str]:
     yield from indices.point_into(operation, "table", indices.count(operation, "features"))
+    yield from _residual(operation, indices)
 
 
 def _inverse_convolution(operation: Operation, indices: _Indices) -> Iterator[str]:
     yield from indices.point_into(operation, "parent", indices.count(operation, "features"))
     yield from indices.in_cube(operation)
+    yield from _residual(operation, indices)
 
 
 def _devoxelize(operation: Operation, indices: _Indices) -> Iterator[str]:
@@ -116,6 +127,47 @@ def _devoxelize(operation: Operation, indices: _Indices) -> Iterator[str]:
 
 def _scatter_mean(operation: Operation, indices: _Indices) -> Iterator[str]:
     yield from indices.point_into(operation, "rows", indices.count(operation, "coords"))
+
+
+def _find_pillars(operation: Operation, indices: _Indices) -> Iterator[str]:
+    shapes = {role: indices.graph.specs[value].shape for role, value in operation.outputs.items()}
+    if not all(isinstance(shapes[role][0], str) for role in ("coords", "order", "begins")):
+        yield "its attributes 'rows', 'returns' and 'bounds' must be names of sizes"
+    outputs = operation.outputs
+    indices.rows[outputs["order"]] = indices.count(operation, "points")
+    indices.rows[outputs["pillar"]] = indices.segments[outputs["begins"]] = shapes["coords"][0]
+    indices.rows[outputs["begins"]] = shapes["order"][0]
+
+
+def _pillar_features(operation: Operation, indices: _Indices) -> Iterator[str]:
+    yield from indices.point_into(operation, "order", indices.count(operation, "points"))
+    yield from indices.point_into(operation, "pillar", indices.count(operation, "coords"))
+    yield from indices.point_into(operation, "begins", indices.count(operation, "order"))
+    yield from indices.segment(operation)
+
+
+def _segment_max(operation: Operation, indices: _Indices) -> Iterator[str]:
+    yield from indices.point_into(operation, "begins", indices.count(operation, "features"))
+    yield from indices.segment(operation)
+
+
+def _window_order(operation: Operation, indices: _Indices) -> Iterator[str]:
+    indices.rows[operation.outputs["order"]] = indices.count(operation, "coords")
+    yield from ()
+
+
+def _group_tokens(operation: Operation, indices: _Indices) -> Iterator[str]:
+    slots = indices.graph.specs[operation.outputs["flat2win"]].shape[0]
+    if not isinstance(slots, str):
+        yield f"its attribute 'slots' is {slots}, expected the name of a size"
+    indices.rows[operation.outputs["flat2win"]] = indices.count(operation, "coords")
+    indices.rows[operation.outputs["win2flat"]] = slots
+
+
+def _group_attention(operation: Operation, indices: _Indices) -> Iterator[str]:
+    yield from indices.point_into(operation, "order", indices.count(operation, "values"))
+    yield from indices.point_into(operation, "flat2win", indices.count(operation, "values"))
+    yield from indices.point_into(operation, "win2flat", indices.count(operation, "flat2win"))
 
 
 _CHECKS: dict[str, Callable[[Operation, _Indices], Iterator[str]]] = {
@@ -128,4 +180,10 @@ _CHECKS: dict[str, Callable[[Operation, _Indices], Iterator[str]]] = {
     "inverse_convolution": _inverse_convolution,
     "devoxelize": _devoxelize,
     "scatter_mean": _scatter_mean,
+    "find_pillars": _find_pillars,
+    "pillar_features": _pillar_features,
+    "segment_max": _segment_max,
+    "window_order": _window_order,
+    "group_tokens": _group_tokens,
+    "group_attention": _group_attention,
 }
