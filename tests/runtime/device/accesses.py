@@ -6,6 +6,7 @@ other stream how far that one was when it last waited for it.
 
 from __future__ import annotations
 
+import bisect
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -66,3 +67,32 @@ class Buffer:
             self.accesses = [a for a in self.accesses if not (begin <= a.begin and a.end <= end)]
         now = Access(begin, end, stream, clock[stream], writes)
         self.accesses = [a for a in self.accesses if a._replace(tick=now.tick) != now] + [now]
+
+
+class HostMemory:
+    """All memory that was ever given out; what was freed is not given out again, so that a later use of it shows."""
+
+    def __init__(self) -> None:
+        self.buffers: dict[int, Buffer] = {}
+        self._starts: list[int] = []
+
+    def used_bytes(self, kind: str = "") -> int:
+        """The size of what is not freed and has this in its name."""
+        return sum(one.memory.size for one in self.buffers.values() if not one.freed and kind in one.name)
+
+    def add(self, size_bytes: int, name: str) -> Buffer:
+        """Make memory that is full of rubbish."""
+        memory = np.full(-(-size_bytes // 64) * 8 + 8, -1, np.int64).view(np.uint8)
+        skip = -memory.ctypes.data % 64
+        buffer = Buffer(memory[skip : skip + size_bytes], name)
+        self.buffers[buffer.address] = buffer
+        bisect.insort(self._starts, buffer.address)
+        return buffer
+
+    def find(self, address: int) -> Buffer:
+        """The memory that an address lies in."""
+        index = bisect.bisect_right(self._starts, address) - 1
+        buffer = self.buffers[self._starts[index]] if index >= 0 else None
+        if buffer is None or address > buffer.address + buffer.memory.size:
+            raise HarnessError(f"there is no memory at {address}")
+        return buffer

@@ -8,7 +8,8 @@ import pytest
 
 from perception.runtime.device.device import Device
 from perception.runtime.device.streams import Streams
-from tests.runtime.device.host_driver import HostDriver, watched
+from tests.runtime.device.host_driver import HostDriver
+from tests.runtime.device.watching import watched
 
 
 @pytest.fixture(params=["stream-ordered", "own pool"])

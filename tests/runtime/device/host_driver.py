@@ -7,7 +7,6 @@ known to be done, work beside a capture, and a branch that a capture forgets are
 
 from __future__ import annotations
 
-import bisect
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,10 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from perception.ops import binding
 from perception.runtime.device.driver import DeviceProperties, DriverError, PinnedMemory
-from perception.runtime.device.memory import Block
-from tests.runtime.device.accesses import Buffer, Clock, HarnessError, merged
+from tests.runtime.device.accesses import Clock, HarnessError, HostMemory, merged
 
 HOST = -1  # the host's own clock among those of the streams
 Work = Callable[[int], None]  # given the stream
@@ -50,8 +47,7 @@ class HostDriver:
         self.errors: list[HarnessError] = []
         self.log: list[tuple[Any, ...]] = []
         self.kept_unused_bytes: int | None = None
-        self._starts: list[int] = []
-        self._buffers: dict[int, Buffer] = {}
+        self.memory = HostMemory()
         self._clocks: dict[int, Clock] = {0: {}, HOST: {}}
         self._events: dict[int, Event | None] = {}
         self._graphs: dict[int, list[Work]] = {}
@@ -65,7 +61,7 @@ class HostDriver:
 
     @property
     def allocated_bytes(self) -> int:
-        return sum(buffer.memory.size for buffer in self._buffers.values() if not buffer.freed)
+        return self.memory.used_bytes()
 
     def make_current(self) -> None:
         """There is one context only."""
@@ -78,11 +74,11 @@ class HostDriver:
             raise MemoryError("no memory left")
         if self._capture is not None:
             raise DriverError("memory is allocated in a capture")
-        address = self._new_buffer(size_bytes, f"memory of {size_bytes} bytes")
+        buffer = self.memory.add(size_bytes, f"memory of {size_bytes} bytes")
         on = stream if self.properties.stream_ordered_memory else HOST
         with self._step("allocate", on) as clock:
-            self._buffers[address].access(address, address + size_bytes, on, clock, True)
-        return address
+            buffer.access(buffer.address, buffer.address + size_bytes, on, clock, True)
+        return buffer.address
 
     def free(self, address: int, stream: int) -> None:
         if self._capture is not None and (stream in self._captured or not self.properties.stream_ordered_memory):
@@ -91,8 +87,8 @@ class HostDriver:
             self._known(self._everything())
             stream = HOST
         with self._step("free", stream) as clock:
-            buffer = self._buffers.get(address)
-            if buffer is None:
+            buffer = self.memory.find(address)
+            if buffer.address != address:
                 self.fail(f"{address} is freed, where no memory begins")
             buffer.access(address, address + buffer.memory.size, stream, clock, True)
             buffer.freed = True
@@ -105,12 +101,12 @@ class HostDriver:
         self.log.append(("release_unused",))
 
     def allocate_pinned(self, size_bytes: int) -> PinnedMemory:
-        address = self._new_buffer(size_bytes, f"pinned memory of {size_bytes} bytes")
-        self._buffers[address].filled = True
-        return PinnedMemory(self._buffers[address].memory, address)
+        buffer = self.memory.add(size_bytes, f"pinned memory of {size_bytes} bytes")
+        buffer.filled = True
+        return PinnedMemory(buffer.memory, buffer.address)
 
     def free_pinned(self, memory: PinnedMemory) -> None:
-        buffer = self._buffers[memory.address]
+        buffer = self.memory.find(memory.address)
         buffer.access(buffer.address, buffer.address + buffer.memory.size, HOST, self._tick(HOST), True)
         buffer.freed = True
 
@@ -141,7 +137,7 @@ class HostDriver:
     def touch(self, address: int, size_bytes: int, stream: int, writes: bool | None = None) -> None:
         """Check a use of memory in the order of a stream; the first one of an array is held for a write."""
         with self._lock, self._errors_kept():
-            buffer = self._buffer(address)
+            buffer = self.memory.find(address)
             writes = not buffer.filled if writes is None else writes
             buffer.filled = True
             buffer.access(address, address + size_bytes, stream, self._tick(stream), writes)
@@ -305,23 +301,8 @@ class HostDriver:
             clock = merged(clock, other)
         return clock
 
-    def _new_buffer(self, size_bytes: int, name: str) -> int:
-        memory = np.full(-(-size_bytes // 64) * 8 + 8, -1, np.int64).view(np.uint8)
-        skip = -memory.ctypes.data % 64
-        buffer = Buffer(memory[skip : skip + size_bytes], name)
-        self._buffers[buffer.address] = buffer
-        bisect.insort(self._starts, buffer.address)
-        return buffer.address
-
-    def _buffer(self, address: int) -> Buffer:
-        index = bisect.bisect_right(self._starts, address) - 1
-        buffer = self._buffers[self._starts[index]] if index >= 0 else None
-        if buffer is None or address > buffer.address + buffer.memory.size:
-            raise HarnessError(f"there is no memory at {address}")
-        return buffer
-
     def _bytes(self, address: int, size: int) -> np.ndarray:
-        return self._buffer(address).bytes(address, size)
+        return self.memory.find(address).bytes(address, size)
 
     def _clock(self, stream: int) -> Clock:
         if stream not in self._clocks:
@@ -332,25 +313,3 @@ class HostDriver:
         if event not in self._events:
             self.fail(f"there is no event {event}")
         return self._events[event]
-
-
-@contextmanager
-def watched(driver: HostDriver, monkeypatch: Any) -> Iterator[None]:
-    """Let the driver see what kernels are given: uses of memory in the order of streams, and captures."""
-    use, call = Block.use, binding.call
-
-    def watched_use(block: Block, stream: int) -> None:
-        use(block, stream)
-        driver.touch(block.address, block.size_bytes, stream)
-
-    def watched_call(function: str, *arguments: Any, **options: Any) -> None:
-        place = binding.common_place(function, [a for a in (*arguments, options.get("on")) if binding.is_array(a)])
-        if place.device < 0:
-            call(function, *arguments, **options)
-        else:
-            driver.kernel(place.stream or 0, lambda: call(function, *arguments, **options))
-
-    monkeypatch.setattr(Block, "use", watched_use)
-    monkeypatch.setattr(binding, "call", watched_call)
-    yield
-    assert driver.errors == []

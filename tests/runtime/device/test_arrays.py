@@ -2,7 +2,7 @@ import gc
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perception.ops import arrays
@@ -43,6 +43,7 @@ def test_an_empty_array_has_no_address(streams):
     assert arrays.address(DeviceArray.empty(streams, (0, 4), np.float32)) is None
 
 
+@settings(deadline=None)
 @given(st.integers(0, 9), st.integers(-12, 12), st.integers(-12, 12))
 def test_rows_are_numpys_rows(rows, begin, end):
     values = np.arange(3 * rows, dtype=np.int32).reshape(rows, 3)

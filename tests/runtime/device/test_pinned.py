@@ -16,9 +16,7 @@ def staging(streams):
 
 
 def pinned_bytes(driver):
-    return sum(
-        buffer.memory.size for buffer in driver._buffers.values() if "pinned" in buffer.name and not buffer.freed
-    )
+    return driver.memory.used_bytes("pinned")
 
 
 @pytest.mark.parametrize("shape", [(), (0, 4), (3,), (100, 4)])
