@@ -8,6 +8,7 @@ two minutes, and wants an idle machine. Writes out/bench/bundle_swaps.json:
 
   swaps      how many were asked for, made and refused, and how long they took
   frames     published by the replay, received by the node, labelled, dropped by reason; `lost`: published, not labelled
+  before_the_first_swap   the same counts after six seconds: what is dropped then, the machine is too slow for
   frame_ms   receipt to publication: of frames that ended while a bundle was loading, and of the others
   memory     resident memory of the node a second after every swap; its growth: the median after the last ten swaps over
              the median after swaps 6 to 15, since single values follow the sizes of the latest clouds
@@ -37,6 +38,8 @@ from perception.ros.middleware import prepare_environment
 
 #: Between two swaps: ten clouds.
 PAUSE_S = 1.0
+#: Before the first swap: clouds that are dropped then are those that this machine is too slow for.
+CALM_S = 6.0
 #: The process reaches its high-water mark in the first swaps: both networks have been loaded beside each other.
 SETTLING_SWAPS = 5
 #: The acceptance line: growth of the memory.
@@ -55,7 +58,8 @@ def measure(arguments: argparse.Namespace, environment: dict[str, str]) -> dict[
         processes = stack_processes()
         replay = Replay(bag, out, environment)
         with replay:
-            listener.spin(3.0)
+            listener.spin(CALM_S)
+            calm = listener.counts()
             for number in track(range(arguments.swaps), description="swapping at 10 Hz"):
                 first, started_s = len(listener.frames), time.perf_counter()
                 answer = listener.load_bundle(str(arguments.bundles[(number + 1) % 2]))
@@ -66,7 +70,7 @@ def measure(arguments: argparse.Namespace, environment: dict[str, str]) -> dict[
         # The counters are published once a second.
         listener.spin(5.0)
     listener.close()
-    return figures(listener, swaps, set(during), memory, replay.published()[0])
+    return figures(listener, swaps, set(during), memory, replay.published()[0]) | {"before_the_first_swap": calm}
 
 
 def figures(
@@ -114,6 +118,11 @@ def print_table(result: dict[str, Any]) -> None:
         f"clouds: {frames['published']} published, {frames['received']} received, {frames['labelled']} labelled, "
         f"{result['lost']} lost; dropped: {dropped}"
     )
+    early = sum(result["before_the_first_swap"]["dropped"].values())
+    if early:
+        console.print(
+            f"{early} of them were dropped before the first swap: this machine is too slow, or busy otherwise"
+        )
     growth = memory["growth"]
     console.print(
         f"memory: {min(memory['node_mib']):.0f} to {max(memory['node_mib']):.0f} MiB; growth {growth:+.1%}: "
