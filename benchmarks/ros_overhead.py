@@ -27,7 +27,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from ros_graph import Listener, Replay, drive, resident_mib, stack_processes
+from running_graph import Listener, Replay, drive, resident_mib, stack_processes
 
 from perception.bringup.demo.children import Child
 from perception.bringup.demo.isolation import isolated_environment

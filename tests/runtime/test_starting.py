@@ -9,8 +9,9 @@ from fake_engine import FakeEngine
 from test_self_check import write_check
 
 from perception.configuration import ConfigurationError
-from perception.runtime import starting
+from perception.runtime import native, starting
 from perception.runtime.starting import start_engine
+from tests.bundle.graphs import graph_of, unet, write_files
 
 
 @pytest.fixture
@@ -72,3 +73,22 @@ def test_settings_of_engines_that_cannot_be_read_are_one_sentence(monkeypatch, b
     serve(monkeypatch, FakeEngine())
     with pytest.raises(ConfigurationError, match=r"missing\.yaml"):
         start_engine(bundle, "cuda", engine_settings=tmp_path / "missing.yaml")
+
+
+def test_a_bundle_that_does_not_load_gives_its_place_back(monkeypatch, tmp_path):
+    class Place:
+        closed = 0
+
+        def close(self):
+            self.closed += 1
+
+    def refuse(*_):
+        raise ConfigurationError("no TensorRT")
+
+    net, place = unet(), Place()
+    write_files(tmp_path, graph_of(net), net.tensors)
+    monkeypatch.setattr(native, "open_place", lambda device: place)
+    monkeypatch.setattr(native, "load_executor", refuse)
+    with pytest.raises(ConfigurationError, match="no TensorRT"):
+        start_engine(tmp_path)
+    assert place.closed == 1

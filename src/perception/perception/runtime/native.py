@@ -59,11 +59,15 @@ class NativeSegmentationEngine:
         Raises:
             ConfigurationError: a bundle that is damaged or does not fit together, or a device that is not there.
         """
-        self._place = open_place(device)
         bundle = load_bundle(folder, description)
         self.description = description
-        self.executor = load_executor(bundle, device, threads, self._place, options)
-        self._labeller = make_labeller(self.executor, description, threads, self._place)
+        self._place = open_place(device)
+        try:
+            self.executor = load_executor(bundle, device, threads, self._place, options)
+            self._labeller = make_labeller(self.executor, description, threads, self._place)
+        except BaseException:
+            self._place.close()
+            raise
 
     def warm_up(self, frame: Frame | None = None) -> None:
         """Label a frame once, by default a made-up one; on a GPU, kinds of layers that are new to it are measured."""
