@@ -20,7 +20,7 @@ class FlatFormerSettings(Settings):
         pillar_m: edge of a pillar.
         point_channels: features of a point: x, y, z, intensity and one more.
         point_layers: channels of the layers that describe pillars.
-        blocks: of four layers each.
+        blocks: of four layers each; with none this is PointPillars (Lang et al., CVPR 2019) with the same head.
         channels, heads, hidden: of a layer: tokens, attention, feed-forward network.
         window: cells along the edge of a window.
         group_size: tokens of a group; 13 x 13 windows have groups of 144 in the official configuration, 9 x 9 windows
@@ -33,7 +33,7 @@ class FlatFormerSettings(Settings):
     pillar_m: float = pydantic.Field(default=0.32, gt=0)
     point_channels: int = pydantic.Field(default=5, ge=3)
     point_layers: tuple[Count, ...] = (64, 128)
-    blocks: Count = 2
+    blocks: int = pydantic.Field(default=2, ge=0)
     channels: Count = 128
     heads: Count = 8
     hidden: Count = 256

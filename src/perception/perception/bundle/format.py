@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import pydantic
+from typing_extensions import Self
 
 from perception.bundle.architecture import SpvnasArchitecture
+from perception.bundle.detection import CenterDecoding, FlatFormerSettings
 from perception.bundle.files import BundleFiles
 from perception.bundle.supernet import Elasticity
 from perception.configuration import Settings, parse_settings, parse_yaml
@@ -105,21 +107,18 @@ NetworkSettings = Annotated[
 ]
 
 
-class BundleDescription(Settings):
-    """Everything in bundle.yaml."""
+class CommonDescription(Settings):
+    """What every bundle.yaml says, whatever its network does."""
 
     format: Literal[1]
     name: Line
-    task: Literal["segmentation"]
+    task: str
     #: The executor that runs it (an entry point of the group perception.engines).
     engine: Line
-    network: NetworkSettings
-    #: Of a supernet: which smaller networks its weights hold; `network` is the largest.
-    supernet: Elasticity | None = None
+    network: Settings
     classes: tuple[Line, ...] = pydantic.Field(min_length=1, max_length=255)
     #: RGB 0..255, one a class.
     colors: tuple[tuple[int, int, int], ...]
-    voxel_size_m: PositiveFloat
     #: Fields that a cloud must have, besides x, y, z.
     required_fields: tuple[Line, ...] = ("intensity",)
     #: Accuracy that was measured when the bundle was made, and on what.
@@ -132,14 +131,46 @@ class BundleDescription(Settings):
     weights_sha256: Checksum
     #: Checksums of the bundle's other files, by name: the graph, its ONNX regions, the self-check.
     files: dict[FileName, Checksum] = pydantic.Field(default_factory=dict)
-    #: Clouds with more voxels are clipped: points in voxels beyond these, by first occurrence, stay unlabelled.
-    capacity_voxels: int = pydantic.Field(default=300_000, ge=1, le=10_000_000)
 
     @pydantic.model_validator(mode="after")
-    def _one_color_a_class(self) -> BundleDescription:
+    def _one_color_a_class(self) -> Self:
         if len(self.colors) != len(self.classes):
             raise ValueError(f"{len(self.colors)} colors for {len(self.classes)} classes")
         return self
+
+
+class BundleDescription(CommonDescription):
+    """Everything in the bundle.yaml of a network that labels points."""
+
+    task: Literal["segmentation"]
+    network: NetworkSettings
+    #: Of a supernet: which smaller networks its weights hold; `network` is the largest.
+    supernet: Elasticity | None = None
+    voxel_size_m: PositiveFloat
+    #: Clouds with more voxels are clipped: points in voxels beyond these, by first occurrence, stay unlabelled.
+    capacity_voxels: int = pydantic.Field(default=300_000, ge=1, le=10_000_000)
+
+
+class DetectionDescription(CommonDescription):
+    """Everything in the bundle.yaml of a detector; points outside of `network.range_m` are no part of its input."""
+
+    task: Literal["detection"]
+    network: FlatFormerSettings
+    #: From the head's maps to boxes.
+    decoding: CenterDecoding
+    #: How many sweeps a cloud is made of; with more than one the last feature of a point is its time lag in seconds.
+    sweeps: int = pydantic.Field(default=1, ge=1, le=3)
+
+    @pydantic.model_validator(mode="after")
+    def _one_rule_a_class(self) -> Self:
+        if len(self.decoding.suppression) != len(self.classes):
+            raise ValueError(f"{len(self.decoding.suppression)} rules of suppression for {len(self.classes)} classes")
+        return self
+
+
+Description = TypeVar("Description", bound=CommonDescription)
+#: What bundle.yaml holds, by its `task`.
+DESCRIPTIONS: dict[object, type[CommonDescription]] = {"detection": DetectionDescription}
 
 
 def read_description(files: BundleFiles) -> BundleDescription:
@@ -148,9 +179,25 @@ def read_description(files: BundleFiles) -> BundleDescription:
     Raises:
         ConfigurationError: a missing or wrong bundle.yaml.
     """
+    source, values = _content(files)
+    return parse_settings(BundleDescription, values, source)
+
+
+def read_any_description(files: BundleFiles) -> CommonDescription:
+    """Read a bundle's description, whatever its network does, and nothing else.
+
+    Raises:
+        ConfigurationError: a missing or wrong bundle.yaml.
+    """
+    source, values = _content(files)
+    task = values.get("task") if isinstance(values, dict) else None
+    known = DESCRIPTIONS.get(task) if isinstance(task, str) else None
+    return parse_settings(known or BundleDescription, values, source)
+
+
+def _content(files: BundleFiles) -> tuple[Path, Any]:
     source = files.folder / DESCRIPTION_FILE
-    content = files.read(DESCRIPTION_FILE, MOST_DESCRIPTION_BYTES)
-    return parse_settings(BundleDescription, parse_yaml(content, source, aliases=False), source)
+    return source, parse_yaml(files.read(DESCRIPTION_FILE, MOST_DESCRIPTION_BYTES), source, aliases=False)
 
 
 def load_description(folder: Path) -> BundleDescription:

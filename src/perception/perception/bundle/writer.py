@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from perception.bundle.files import BundleFiles
-from perception.bundle.format import DESCRIPTION_FILE, WEIGHTS_FILE, BundleDescription, read_description
+from perception.bundle.format import (
+    DESCRIPTION_FILE,
+    WEIGHTS_FILE,
+    BundleDescription,
+    CommonDescription,
+    Description,
+    read_any_description,
+)
 from perception.bundle.supernet import NORM_COUNTER
 from perception.configuration import ConfigurationError, parse_settings
 
@@ -29,9 +36,23 @@ def write_bundle(
     files: Mapping[str, bytes] | None = None,
     check: Callable[[Path], None] | None = None,
 ) -> BundleDescription:
+    """Write the bundle of a network that labels points; else as `write_described`."""
+    return write_described(BundleDescription, folder, values, tensors, half, files, check)
+
+
+def write_described(
+    kind: type[Description],
+    folder: Path,
+    values: Mapping[str, Any],
+    tensors: Mapping[str, NDArray[Any]],
+    half: bool = False,
+    files: Mapping[str, bytes] | None = None,
+    check: Callable[[Path], None] | None = None,
+) -> Description:
     """Write a bundle; one that was there before is replaced only when the new one is complete.
 
     Args:
+        kind: of its description.
         folder: where; made if missing.
         values: the keys of bundle.yaml, all but checksums.
         tensors: the weights by name.
@@ -48,7 +69,7 @@ def write_bundle(
     contents = {WEIGHTS_FILE: weights, **(files or {})}
     checksums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     values = {**values, "weights_sha256": checksums.pop(WEIGHTS_FILE), "files": checksums}
-    description = parse_settings(BundleDescription, values, folder / DESCRIPTION_FILE)
+    description = parse_settings(kind, values, folder / DESCRIPTION_FILE)
     _refuse_foreign(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
@@ -79,7 +100,7 @@ def halved(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     return rounded
 
 
-def _to_yaml(description: BundleDescription) -> str:
+def _to_yaml(description: CommonDescription) -> str:
     values = description.model_dump(mode="json", exclude_none=True)
     checksums = {"files": values.pop("files")}  # last, one a line
     text: str = yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
@@ -100,7 +121,7 @@ def _refuse_foreign(folder: Path) -> None:
 def _listed(folder: Path) -> set[str]:
     """The further files of a bundle that is there."""
     try:
-        return set(read_description(BundleFiles(folder, DESCRIPTION_FILE)).files)
+        return set(read_any_description(BundleFiles(folder, DESCRIPTION_FILE)).files)
     except ConfigurationError:  # none, or no bundle.yaml of ours: then every other file is a stranger
         return set()
 
