@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
+from perception.training.boxes import moved, turn
+from perception.training.clouds import LabelledPoints
 from perception.training.object_bank import ObjectBank
-from perception.training.pasting import paste_objects
+from perception.training.pasting import paste_into
 from perception.training.settings import AugmentationSettings
 
 
@@ -29,24 +33,33 @@ def augment(
     Returns:
         the points and classes that are left, at least one if there was one.
     """
+    cloud = augment_cloud(LabelledPoints(points, class_ids), settings, rng, bank)
+    return cloud.points, cloud.class_ids
+
+
+def augment_cloud(
+    cloud: LabelledPoints, settings: AugmentationSettings, rng: np.random.Generator, bank: ObjectBank | None = None
+) -> LabelledPoints:
+    """Change a cloud and its boxes as `augment` does, and shift both."""
     if bank is not None and settings.paste:
-        points, class_ids = paste_objects(points, class_ids, bank, settings, rng)
-    kept = rng.random(len(points)) >= rng.uniform(0, settings.drop)
+        cloud = paste_into(cloud, bank, settings, rng)
+    kept = rng.random(len(cloud.points)) >= rng.uniform(0, settings.drop)
     kept[:1] |= not kept.any()
-    points, class_ids = points[kept], class_ids[kept]
-    points[:, :3] = points[:, :3] @ _random_rotation(settings.scale, rng).T
+    cloud = cloud.where(kept)
+    points, matrix = cloud.points, _random_rotation(settings, rng)
+    shift_m = rng.normal(0, settings.shift_m, 3) if settings.shift_m else np.zeros(3)
+    points[:, :3] = points[:, :3] @ matrix.T + shift_m.astype(np.float32)
     if settings.jitter_m:
         points[:, :3] += rng.normal(0, settings.jitter_m, (len(points), 3)).astype(np.float32)
     gain = rng.uniform(1 - settings.intensity_scale, 1 + settings.intensity_scale)
     shift = rng.uniform(-settings.intensity_shift, settings.intensity_shift)
     points[:, 3] = np.clip(points[:, 3] * np.float32(gain) + np.float32(shift), 0, 1)
-    return points, class_ids
+    return cloud if cloud.boxes is None else replace(cloud, boxes=moved(cloud.boxes, matrix, shift_m))
 
 
-def _random_rotation(scale: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """A rotation about z by any angle, perhaps mirrored in x, scaled by 1 - scale to 1 + scale: float32 [3, 3]."""
-    angle = rng.uniform(0, 2 * np.pi)
-    cos, sin = np.cos(angle), np.sin(angle)
-    mirror = rng.choice([-1.0, 1.0])
-    rotation = np.array([[cos * mirror, -sin, 0], [sin * mirror, cos, 0], [0, 0, 1]])
-    return (rotation * rng.uniform(1 - scale, 1 + scale)).astype(np.float32)
+def _random_rotation(settings: AugmentationSettings, rng: np.random.Generator) -> NDArray[np.float32]:
+    """A turn about z, perhaps mirrored in x, scaled by 1 - scale to 1 + scale: float32 [3, 3]."""
+    angle = rng.uniform(-1, 1) * np.radians(settings.rotation_deg)
+    mirror = np.diag([rng.choice([-1.0, 1.0]), 1.0, 1.0])
+    scale = rng.uniform(1 - settings.scale, 1 + settings.scale)
+    return (turn(angle) @ mirror * scale).astype(np.float32)

@@ -37,6 +37,8 @@ class SimulatedData(Settings):
     sweeps_per_drive: Count
     #: Of how many sweeps one is taken.
     sweep_step: Count
+    #: A cloud is the sweep that is taken and those just before it, in its coordinates, with the time lag of each point.
+    merged_sweeps: int = pydantic.Field(default=1, ge=1, le=3)
 
     @pydantic.model_validator(mode="after")
     def _validation_is_unseen(self) -> SimulatedData:
@@ -55,6 +57,7 @@ class SimulatedData(Settings):
     def description(self, part: Part) -> str:
         """The clouds in words, for the bundle."""
         sweeps = f"{self.sweeps_per_drive} sweeps (1 in {self.sweep_step}) of each simulated {self.sensor} drive"
+        sweeps += f", each with the {self.merged_sweeps - 1} before it," if self.merged_sweeps > 1 else ""
         return f"{sweeps} of seeds {self.seeds_of(part)[0]} to {self.seeds_of(part)[-1]}"
 
 
@@ -142,6 +145,8 @@ class BagData(RecordedData):
     training_bags: tuple[Path, ...] = pydantic.Field(min_length=1)
     validation_bags: tuple[Path, ...] = pydantic.Field(min_length=1)
     topic: str = Topics.labelled_points
+    #: As of simulated drives; for detectors, which read the drive instead of `topic`.
+    merged_sweeps: int = pydantic.Field(default=1, ge=1, le=3)
 
     @pydantic.model_validator(mode="after")
     def _validation_is_unseen(self) -> BagData:

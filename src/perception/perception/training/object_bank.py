@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.classes import ClassSet
+from perception.training.boxes import chosen, moved, turn
 from perception.training.clouds import LabelledPoints
+from perception.types import Boxes3D
 
 #: An object that shows fewer points is not worth pasting.
 MIN_POINTS = 20
@@ -28,10 +30,11 @@ class PastedObject:
     """An object, turned about the sensor until its middle lies at azimuth 0 (on the x axis).
 
     Attributes:
-        points: float32 [N, 4], z counted from the ground on which the object stands.
+        points: float32 [N, 4 or 5], z counted from the ground on which the object stands.
         class_ids: uint8 [N].
         low, high: float32 [3], the smallest and the largest coordinates.
         half_width_rad: the largest azimuth.
+        box: its own, as its points are turned and lowered; None where boxes are unknown.
     """
 
     points: Points
@@ -39,6 +42,7 @@ class PastedObject:
     low: Points
     high: Points
     half_width_rad: float
+    box: Boxes3D | None = None
 
 
 @dataclass(frozen=True)
@@ -72,10 +76,20 @@ def _objects_of(cloud: LabelledPoints, wanted: NDArray[np.uint8], ground: NDArra
     parts = np.split(rows[np.argsort(objects, kind="stable")], np.cumsum(counts)[:-1])
     ground_points = cloud.points[is_any(cloud.class_ids, ground), :3]
     ground_points = ground_points[np.argsort(ground_points[:, 0])]
-    return [_cut(cloud, part, ground_points) for part in parts if len(part) >= MIN_POINTS]
+    cuttable = [part for part in parts if len(part) >= MIN_POINTS]
+    if cloud.boxes is None:
+        return [_cut(cloud, part, ground_points) for part in cuttable]
+    # Among boxes that a detector is to find, an object without one would be taught as none.
+    rows_of = {name: row for row, name in enumerate(cloud.boxes.ids)}
+    boxes = [rows_of.get(str(cloud.instance_ids[part[0]])) for part in cuttable]
+    return [
+        _cut(cloud, part, ground_points, chosen(cloud.boxes, np.array([row])))
+        for part, row in zip(cuttable, boxes, strict=True)
+        if row is not None
+    ]
 
 
-def _cut(cloud: LabelledPoints, rows: Rows, ground_points: Points) -> PastedObject:
+def _cut(cloud: LabelledPoints, rows: Rows, ground_points: Points, box: Boxes3D | None = None) -> PastedObject:
     """Take an object out of its cloud, whose ground is sorted by x; without ground below, its lowest point stands."""
     points = cloud.points[rows]
     low, high = points[:, :2].min(0), points[:, :2].max(0)
@@ -83,10 +97,15 @@ def _cut(cloud: LabelledPoints, rows: Rows, ground_points: Points) -> PastedObje
     strip = slice(*np.searchsorted(ground_points[:, 0], [low[0] - CLEARANCE_M, high[0] + CLEARANCE_M]))
     y, z = ground_points[strip, 1], ground_points[strip, 2]
     below = z[(y >= low[1] - CLEARANCE_M) & (y <= high[1] + CLEARANCE_M)]
-    points = turned(points, -float(np.arctan2(middle[1], middle[0])))
-    points[:, 2] -= np.median(below) if len(below) >= MIN_GROUND_POINTS else points[:, 2].min()
+    azimuth = float(np.arctan2(middle[1], middle[0]))
+    points = turned(points, -azimuth)
+    ground_m = float(np.median(below) if len(below) >= MIN_GROUND_POINTS else points[:, 2].min())
+    points[:, 2] -= np.float32(ground_m)
     half_width_rad = float(np.abs(np.arctan2(points[:, 1], points[:, 0])).max())
-    return PastedObject(points, cloud.class_ids[rows], points[:, :3].min(0), points[:, :3].max(0), half_width_rad)
+    if box is not None:
+        box = moved(box, turn(-azimuth), np.array([0, 0, -ground_m]))
+    extent = points[:, :3].min(0), points[:, :3].max(0)
+    return PastedObject(points, cloud.class_ids[rows], *extent, half_width_rad, box)
 
 
 def _spread(items: list[PastedObject]) -> tuple[PastedObject, ...]:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from perception.training.boxes import joined, moved, turn
+from perception.training.clouds import LabelledPoints
 from perception.training.object_bank import (
     CLEARANCE_M,
     MIN_GROUND_POINTS,
@@ -25,6 +27,7 @@ from perception.training.object_bank import (
 )
 from perception.training.settings import AugmentationSettings
 from perception.training.shadows import behind
+from perception.types import Boxes3D
 
 #: Directions that are tried for an object.
 TRIES = 10
@@ -53,12 +56,22 @@ def paste_objects(
         the points and classes with the objects, without what they hide; an object for which no place is found in a few
         tries is left out.
     """
+    pasted = paste_into(LabelledPoints(points, class_ids), bank, settings, rng)
+    return pasted.points, pasted.class_ids
+
+
+def paste_into(
+    cloud: LabelledPoints, bank: ObjectBank, settings: AugmentationSettings, rng: np.random.Generator
+) -> LabelledPoints:
+    """Put objects and their boxes into a cloud as `paste_objects` does; which point is whose is forgotten."""
+    points, class_ids = cloud.points, cloud.class_ids
     count = rng.poisson(settings.paste) if bank.objects else 0
     items = [_drawn(bank.objects[kind], rng) for kind in rng.integers(len(bank.objects), size=count)]
     scene = _Scene(points, class_ids, bank.ground, room=sum(len(item.points) for item in items))
     for item in items:
         scene.paste(item, np.radians(settings.paste_shadow_deg), rng)
-    return scene.points[scene.kept], scene.class_ids[scene.kept]
+    boxes = None if cloud.boxes is None else joined([cloud.boxes, *scene.boxes])
+    return LabelledPoints(scene.points[scene.kept], scene.class_ids[scene.kept], None, boxes)
 
 
 class _Scene:
@@ -68,6 +81,7 @@ class _Scene:
         points: float32 [N + room, 4].
         class_ids: uint8 [N + room].
         kept: bool [N + room], which of them are there and not hidden.
+        boxes: of the objects that were put into it, where they have one.
     """
 
     def __init__(self, points: Points, class_ids: NDArray[np.uint8], ground: NDArray[np.uint8], room: int) -> None:
@@ -79,6 +93,7 @@ class _Scene:
         self._is_ground = np.zeros(len(self.points), bool)
         self._ground_ids = ground
         self._end = 0
+        self.boxes: list[Boxes3D] = []
         self._add(points, class_ids)
 
     def paste(self, item: PastedObject, shadow_rad: NDArray[np.float64], rng: np.random.Generator) -> None:
@@ -95,6 +110,8 @@ class _Scene:
         if seen.sum() >= MIN_POINTS:
             self._remove(rows[behind(self.points[rows], placed[seen], shadow_rad)])
             self._add(placed[seen], item.class_ids[seen])
+            if item.box is not None:
+                self.boxes.append(moved(item.box, turn(azimuth), np.array([0, 0, height_m])))
 
     def _place(self, item: PastedObject, rng: np.random.Generator) -> tuple[float, float] | None:
         """Find an azimuth where the object stands on free ground, and the ground's height there."""

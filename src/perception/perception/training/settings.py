@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pydantic
 
@@ -15,8 +15,12 @@ Fraction = Annotated[float, pydantic.Field(ge=0, lt=1)]
 
 
 class AugmentationSettings(Settings):
-    """Random changes of every training cloud; the rotation about z and the mirroring are always on."""
+    """Random changes of every training cloud; the mirroring is always on."""
 
+    #: Largest turn about z, either way.
+    rotation_deg: float = pydantic.Field(default=180.0, ge=0, le=180)
+    #: Standard deviation of a shift along each axis.
+    shift_m: float = pydantic.Field(default=0.0, ge=0)
     scale: Fraction = 0.05
     jitter_m: float = pydantic.Field(default=0.01, ge=0)
     drop: Fraction = 0.2
@@ -80,39 +84,48 @@ class SupernetSettings(Settings):
         return max_depth - reached
 
 
-class TrainingSettings(Settings):
-    """Everything in a file of config/training."""
+class OptimizedSettings(Settings):
+    """What every training's configuration says, whatever it teaches.
+
+    Attributes:
+        workers: processes that make batches ahead; with 0, a thread of the training's own process does.
+        mixed_precision: half precision where a GPU trains.
+        half_weights: round the bundle's weights to half precision, which halves its file.
+    """
 
     name: str = pydantic.Field(min_length=1)
-    network: NetworkSettings
-    #: Train a supernet of which `network` is the largest network.
-    supernet: SupernetSettings | None = None
-    voxel_size_m: PositiveFloat
     data: DataSettings
     augmentation: AugmentationSettings = AugmentationSettings()
     optimizer: OptimizerSettings
-    loss: LossSettings = LossSettings()
-    blocks: BlockSampling = BlockSampling()
-    #: Of the official networks; a small network on much data does without.
-    dropout: Fraction = 0.3
-    #: Factors that bring the input features to about 1 while training; folded into the first layer for the bundle.
-    feature_scale: tuple[float, ...]
     batch_size: Count
-    #: Processes that make batches ahead; with 0, a thread of the training's own process does.
     workers: int = pydantic.Field(default=0, ge=0)
     steps: Count
     checkpoint_every: Count = 100
     validate_every: Count = 500
     seed: int = pydantic.Field(default=0, ge=0)
-    #: Half precision where a GPU trains.
     mixed_precision: bool = True
-    #: Round the bundle's weights to half precision, which halves its file.
     half_weights: bool = False
 
     @pydantic.field_validator("data", mode="before")
     @classmethod
     def _simulated_by_default(cls, data: Any) -> Any:
         return {"source": "simulated", **data} if isinstance(data, dict) else data
+
+
+class TrainingSettings(OptimizedSettings):
+    """Everything in a file of config/training for a network that labels points."""
+
+    task: Literal["segmentation"] = "segmentation"
+    network: NetworkSettings
+    #: Train a supernet of which `network` is the largest network.
+    supernet: SupernetSettings | None = None
+    voxel_size_m: PositiveFloat
+    loss: LossSettings = LossSettings()
+    blocks: BlockSampling = BlockSampling()
+    #: Of the official networks; a small network on much data does without.
+    dropout: Fraction = 0.3
+    #: Factors that bring the input features to about 1 while training; folded into the first layer for the bundle.
+    feature_scale: tuple[float, ...]
 
     @pydantic.model_validator(mode="after")
     def _one_scale_a_feature(self) -> TrainingSettings:

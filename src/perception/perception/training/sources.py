@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -15,6 +15,7 @@ from rich.progress import track
 
 from perception.configuration import ConfigurationError
 from perception.data.bag_labels import labelled_clouds
+from perception.data.bags import read_drive
 from perception.data.files import read_points
 from perception.data.nuscenes import read_sweep
 from perception.data.nuscenes_lidarseg import labelled_sweeps, read_lidarseg, validation_scenes
@@ -22,8 +23,10 @@ from perception.data.semantic_kitti import labelled_scans, read_labels
 from perception.training.clouds import (
     LabelledPoints,
     cache_folder,
+    labelled,
     load_clouds,
     make_clouds,
+    moments_of,
     read_clouds,
     save_clouds,
     simulated_drive,
@@ -78,26 +81,28 @@ class LazyClouds(Sequence[LabelledPoints]):
         return cloud
 
 
-def open_clouds(data: DataSettings, part: Part, work: Path) -> Sequence[LabelledPoints]:
+def open_clouds(data: DataSettings, part: Part, work: Path, boxes: bool = False) -> Sequence[LabelledPoints]:
     """Find the clouds of the training or the validation.
 
     Args:
         data: where they come from.
         part: which of them.
         work: simulated clouds, and those of bags, are kept in files below it.
+        boxes: whether objects are to be found, which simulated drives and bags tell; clouds of bags without any are
+            then left out.
 
     Raises:
         ConfigurationError: they are not there, or there are none.
     """
     if isinstance(data, SimulatedData):
         folder = cache_folder(work / "clouds", data)
-        return load_clouds(make_clouds(simulated_drive(data), data.seeds_of(part), folder))
+        return load_clouds(make_clouds(simulated_drive(data), data.seeds_of(part), folder, data.merged_sweeps))
     if isinstance(data, SemanticKittiData):
         readers = _semantic_kitti(data, part)
     elif isinstance(data, NuscenesData):
         readers = _nuscenes(data, part)
     else:
-        readers = [reader for bag in data.bags_of(part) for reader in _bag(bag, data, work)]
+        readers = [reader for bag in data.bags_of(part) for reader in _bag(bag, data, work, boxes)]
     if not readers:
         raise ConfigurationError(f"the data for {part} holds no clouds: {data.description(part)}")
     return LazyClouds(readers, data.cache_mb * 1_000_000)
@@ -132,24 +137,38 @@ def _read_sweep(sweep: Path, labels: Path) -> LabelledPoints:
     return LabelledPoints(points, read_lidarseg(labels, len(points)))
 
 
-def _bag(bag: Path, data: BagData, work: Path) -> list[CloudReader]:
+def _bag(bag: Path, data: BagData, work: Path, boxes: bool) -> list[CloudReader]:
     """Put a bag's clouds into files of their own, once: any one of a bag's takes as long to read as many."""
-    folder = work / "clouds" / f"{bag.name}-{_bag_digest(bag, data)}"
+    folder = work / "clouds" / f"{bag.name}-{_bag_digest(bag, data)}{'-boxes' if boxes else ''}"
     done = folder / "all"
     if not done.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        clouds = islice(labelled_clouds(bag, data.topic), 0, None, data.sweep_step)
-        for number, arrays in enumerate(track(clouds, description=f"reading {bag.name}")):
-            save_clouds([LabelledPoints(*arrays)], folder / f"{number:06}.npz")
+        clouds = _boxed_clouds(bag, data) if boxes else _labelled_clouds(bag, data)
+        for number, cloud in enumerate(track(clouds, description=f"reading {bag.name}")):
+            save_clouds([cloud], folder / f"{number:06}.npz")
         done.touch()
     return [partial(_read_only_cloud, file) for file in sorted(folder.glob("*.npz"))]
+
+
+def _labelled_clouds(bag: Path, data: BagData) -> Iterator[LabelledPoints]:
+    clouds = islice(labelled_clouds(bag, data.topic), 0, None, data.sweep_step)
+    return (LabelledPoints(*arrays) for arrays in clouds)
+
+
+def _boxed_clouds(bag: Path, data: BagData) -> Iterator[LabelledPoints]:
+    """Clouds with boxes; where only key frames have boxes, only key frames."""
+    for moments in moments_of(read_drive(bag), data.sweep_step, data.merged_sweeps):
+        if moments[-1].objects is not None:
+            yield labelled(moments)
 
 
 def _bag_digest(bag: Path, data: BagData) -> str:
     """Eight characters that change whenever the bag's files or what is read of them do."""
     files = [bag] if bag.is_file() else sorted(bag.glob("*"))
     state = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return hashlib.sha256(repr((str(bag.resolve()), state, data.topic, data.sweep_step)).encode()).hexdigest()[:8]
+    return hashlib.sha256(
+        repr((str(bag.resolve()), state, data.topic, data.sweep_step, data.merged_sweeps)).encode()
+    ).hexdigest()[:8]
 
 
 def _read_only_cloud(file: Path) -> LabelledPoints:
@@ -158,10 +177,7 @@ def _read_only_cloud(file: Path) -> LabelledPoints:
 
 def _finite(cloud: LabelledPoints) -> LabelledPoints:
     kept = np.isfinite(cloud.points).all(axis=1)
-    if kept.all():
-        return cloud
-    instance_ids = None if cloud.instance_ids is None else cloud.instance_ids[kept]
-    return LabelledPoints(cloud.points[kept], cloud.class_ids[kept], instance_ids)
+    return cloud if kept.all() else cloud.where(kept)
 
 
 def _size(cloud: LabelledPoints) -> int:
