@@ -85,7 +85,7 @@ def test_scores_and_classes_are_of_the_same_points(
     learner = start(block_settings, clouds).learner
     learner.module.eval()
     batch = make_batch(range(2), clouds, block_settings)
-    scores = learner.scores(batch, 0, 0).reshape(6, 128, -1)
+    scores = learner.predict(batch, 0, 0).reshape(6, 128, -1)
     torch.testing.assert_close(scores, learner.module(batch.features).transpose(1, 2))
 
 

@@ -29,7 +29,7 @@ def config(settings: TrainingSettings, tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_from_configuration_to_labels(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", str(config), "--out", str(tmp_path / "bundle"), "--steps", "2"]) == 0
-    assert "mean IoU on the validation drives" in capsys.readouterr().out
+    assert "mean iou on the validation drives" in capsys.readouterr().out
     engine = load_engine(tmp_path / "bundle")
     assert len(engine.forward(Frame(PointCloud(np.ones((5, 4), np.float32))))) == 5
     assert cli.main(["train", str(config), "--out", str(tmp_path / "bundle"), "--steps", "3", "--resume"]) == 0

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from perception.bundle.format import PvcnnSettings
@@ -17,38 +15,30 @@ from perception.configuration import ConfigurationError
 from perception.models.spvcnn import SPVCNN
 from perception.nn.tables import FrameTables
 from perception.runtime.voxels import voxelize_frame
-from perception.training.augmentation import augment
+from perception.training.augmentation import augment_cloud
+from perception.training.batch import Batch
 from perception.training.clouds import LabelledPoints
+from perception.training.detection.batches import detection_batch
+from perception.training.detection.settings import DetectionSettings
 from perception.training.object_bank import ObjectBank, object_bank
 from perception.training.point_blocks import random_block
 from perception.training.prefetching import made_ahead
 from perception.training.settings import TrainingSettings
 
-
-@dataclass(frozen=True)
-class Batch:
-    """What a network is taught at once.
-
-    Attributes:
-        classes: int64 [N], the class of every voxel or point that the network scores.
-    """
-
-    classes: Tensor
-
-    def to(self, device: torch.device) -> Batch:
-        """The batch in a device's memory."""
-        raise NotImplementedError
+AnySettings = TrainingSettings | DetectionSettings
 
 
 @dataclass(frozen=True)
-class VoxelBatch(Batch):
+class VoxelBatch:
     """Several clouds as one sparse tensor.
 
     Attributes:
+        classes: int64 [N], the class of every voxel.
         tables: voxels of all clouds, with every table that the network needs.
         features: float32 [N, C].
     """
 
+    classes: Tensor
     tables: FrameTables
     features: Tensor
 
@@ -61,13 +51,15 @@ class VoxelBatch(Batch):
 
 
 @dataclass(frozen=True)
-class BlockBatch(Batch):
+class BlockBatch:
     """Blocks of clouds, each with the same number of points.
 
     Attributes:
-        features: float32 [B, C, P]; `classes` are those of its points, block by block, int64 [B * P].
+        classes: int64 [B * P], the class of every point, block by block.
+        features: float32 [B, C, P].
     """
 
+    classes: Tensor
     features: Tensor
 
     def to(self, device: torch.device) -> BlockBatch:
@@ -84,31 +76,28 @@ def samples_of_part(step: int, part: int, parts: int, batch_size: int) -> range:
 def make_batch(
     sample_numbers: Sequence[int],
     clouds: Sequence[LabelledPoints],
-    settings: TrainingSettings,
+    settings: AnySettings,
     bank: ObjectBank | None = None,
 ) -> Batch:
     """Draw and augment the clouds of samples, which depend on nothing but the seed and their numbers."""
-    collect = _blocks if isinstance(settings.network, PvcnnSettings) else _voxels
-    return collect([_augmented(sample, clouds, settings, bank) for sample in sample_numbers], settings)
+    drawn = [_augmented(sample, clouds, settings, bank) for sample in sample_numbers]
+    if isinstance(settings, DetectionSettings):
+        return detection_batch([cloud for cloud, _ in drawn], settings)
+    return (_blocks if isinstance(settings.network, PvcnnSettings) else _voxels)(drawn, settings)
 
 
-class _AugmentedCloud(NamedTuple):
-    points: NDArray[np.float32]
-    class_ids: NDArray[np.uint8]
-    rng: np.random.Generator
+_Drawn = tuple[LabelledPoints, np.random.Generator]
 
 
-def _augmented(
-    sample: int, clouds: Sequence[LabelledPoints], settings: TrainingSettings, bank: ObjectBank | None
-) -> _AugmentedCloud:
+def _augmented(sample: int, clouds: Sequence[LabelledPoints], settings: AnySettings, bank: ObjectBank | None) -> _Drawn:
     rng = np.random.default_rng([settings.seed, sample])
     cloud = clouds[_cloud_of_sample(sample, len(clouds), settings.seed)]
-    return _AugmentedCloud(*augment(cloud.points, cloud.class_ids, settings.augmentation, rng, bank), rng)
+    return augment_cloud(cloud, settings.augmentation, rng, bank), rng
 
 
-def _voxels(drawn: Sequence[_AugmentedCloud], settings: TrainingSettings) -> VoxelBatch:
+def _voxels(drawn: Sequence[_Drawn], settings: TrainingSettings) -> VoxelBatch:
     parts = []
-    for place, cloud in enumerate(drawn):
+    for place, (cloud, _) in enumerate(drawn):
         voxels = voxelize_frame(cloud.points, settings.voxel_size_m, batch=place)
         parts.append((voxels.coords, voxels.features, cloud.class_ids[voxels.first]))
     coords, features, classes = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
@@ -117,11 +106,11 @@ def _voxels(drawn: Sequence[_AugmentedCloud], settings: TrainingSettings) -> Vox
     return VoxelBatch(torch.from_numpy(classes).long(), tables, torch.from_numpy(scaled))
 
 
-def _blocks(drawn: Sequence[_AugmentedCloud], settings: TrainingSettings) -> BlockBatch:
+def _blocks(drawn: Sequence[_Drawn], settings: TrainingSettings) -> BlockBatch:
     assert isinstance(settings.network, PvcnnSettings)
     parts = [
-        random_block(*cloud, settings.network.blocks, settings.blocks)
-        for cloud in drawn
+        random_block(cloud.points, cloud.class_ids, rng, settings.network.blocks, settings.blocks)
+        for cloud, rng in drawn
         for _ in range(settings.blocks.per_cloud)
     ]
     features, classes = (np.stack(arrays) for arrays in zip(*parts, strict=True))
@@ -129,7 +118,7 @@ def _blocks(drawn: Sequence[_AugmentedCloud], settings: TrainingSettings) -> Blo
 
 
 def prefetched(
-    jobs: Iterable[Sequence[int]], clouds: Sequence[LabelledPoints], settings: TrainingSettings
+    jobs: Iterable[Sequence[int]], clouds: Sequence[LabelledPoints], settings: AnySettings
 ) -> Iterator[Batch]:
     """The batches of lists of sample numbers in order, made in the background as `settings.workers` says.
 

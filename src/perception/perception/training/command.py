@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
 from rich.console import Console
+from torch import Tensor
 
 from perception.classes import IGNORED
-from perception.configuration import ConfigurationError, load_settings
-from perception.evaluation.metrics import ConfusionMatrix
+from perception.configuration import ConfigurationError, load_yaml, parse_settings
 from perception.paths import share_folder
+from perception.training.batches import AnySettings
 from perception.training.clouds import LabelledPoints
+from perception.training.data_settings import Part
+from perception.training.detection.export import export_detector
+from perception.training.detection.settings import DetectionSettings
 from perception.training.distributed import Group, group_of_torchrun
 from perception.training.export import export_bundle, round_to_half
 from perception.training.loop import CHECKPOINT_FILE, deployed_network, train
@@ -22,7 +27,6 @@ from perception.training.losses import class_weights
 from perception.training.settings import TrainingSettings
 from perception.training.sources import open_clouds
 from perception.training.trainer import Trainer
-from perception.training.validation import evaluate
 
 #: Clouds whose points are counted for the weights of the classes; of more, these are spread over all.
 MAX_COUNTED_CLOUDS = 1000
@@ -49,8 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
     with group_of_torchrun() as group:
         if not group.leads:
             group.wait()  # until the leading process has made the clouds
-        clouds = open_clouds(settings.data, "training", arguments.work)
-        validation = open_clouds(settings.data, "validation", arguments.work)
+        boxes = isinstance(settings, DetectionSettings)
+        clouds, validation = (open_clouds(settings.data, part, arguments.work, boxes) for part in get_args(Part))
         if group.leads:
             group.wait()
         checkpoint = folder / CHECKPOINT_FILE if arguments.resume else None
@@ -72,15 +76,18 @@ def _ship(
     network = deployed_network(trainer, clouds)
     if trainer.settings.half_weights:
         round_to_half(network)
-    confusion = evaluate(trainer.learner.labeller(network), validation, len(trainer.class_weights))
+    measured = trainer.learner.evaluate(network, validation)
     command = f"perception train {Path(arguments.config).stem}"
-    compared = [validation[0].points] if validation else []
-    with console.status("comparing the bundle with PyTorch"):
-        export_bundle(trainer, network, confusion, command, arguments.out, compared)
-    _print_result(confusion, trainer.settings.data.classes.names, arguments.out, console)
+    if isinstance(trainer.settings, DetectionSettings):
+        export_detector(trainer, network, measured, command, arguments.out)
+    else:
+        compared = [validation[0].points] if validation else []
+        with console.status("comparing the bundle with PyTorch"):
+            export_bundle(trainer, network, measured, command, arguments.out, compared)
+    _print_result(trainer.learner.figures_of(measured), arguments.out, console)
 
 
-def load_configuration(name_or_file: str, steps: int | None = None) -> TrainingSettings:
+def load_configuration(name_or_file: str, steps: int | None = None) -> AnySettings:
     """Read a training configuration by path or by its name in config/training.
 
     Raises:
@@ -92,28 +99,38 @@ def load_configuration(name_or_file: str, steps: int | None = None) -> TrainingS
     if file is None:
         names = ", ".join(sorted(known.stem for known in folder.glob("*.yaml")))
         raise ConfigurationError(f"no training configuration '{name_or_file}': give a file, or one of: {names}")
-    settings = load_settings(TrainingSettings, file)
+    values = load_yaml(file)
+    if isinstance(values, dict) and values.get("task") == "detection":
+        settings: AnySettings = parse_settings(DetectionSettings, values, file)
+    else:
+        settings = parse_settings(TrainingSettings, values, file)
     return settings if steps is None else settings.model_copy(update={"steps": steps})
 
 
 def start(
-    settings: TrainingSettings,
+    settings: AnySettings,
     clouds: Sequence[LabelledPoints],
     checkpoint: Path | None = None,
     group: Group | None = None,
     device: str = "cpu",
 ) -> Trainer:
     """Make a trainer for the clouds, fresh or from a checkpoint."""
-    looked_at = np.linspace(0, len(clouds) - 1, min(len(clouds), MAX_COUNTED_CLOUDS)).astype(int).tolist()
-    counts = np.sum([np.bincount(clouds[number].class_ids, minlength=IGNORED + 1) for number in looked_at], axis=0)
-    weights = class_weights(counts[: len(settings.data.classes)], settings.loss.class_weight_power)
-    trainer = Trainer(settings, weights, group, device)
+    trainer = Trainer(settings, _class_weights(settings, clouds), group, device)
     if checkpoint:
         trainer.resume(checkpoint)
     return trainer
 
 
-def _print_result(confusion: ConfusionMatrix, names: tuple[str, ...], bundle: Path, console: Console) -> None:
-    for name, iou in zip(names, confusion.iou(), strict=True):
-        console.print(f"  {name:<20} {iou:6.3f}" if iou == iou else f"  {name:<20}      -")
-    console.print(f"mean IoU on the validation drives {confusion.mean_iou():.3f}; bundle written to {bundle}")
+def _class_weights(settings: AnySettings, clouds: Sequence[LabelledPoints]) -> Tensor:
+    if isinstance(settings, DetectionSettings):
+        return torch.ones(len(settings.classes))
+    looked_at = np.linspace(0, len(clouds) - 1, min(len(clouds), MAX_COUNTED_CLOUDS)).astype(int).tolist()
+    counts = np.sum([np.bincount(clouds[number].class_ids, minlength=IGNORED + 1) for number in looked_at], axis=0)
+    return class_weights(counts[: len(settings.data.classes)], settings.loss.class_weight_power)
+
+
+def _print_result(figures: Mapping[str, float], bundle: Path, console: Console) -> None:
+    (score, best), *others = figures.items()
+    for name, value in others:
+        console.print(f"  {name:<32} {value:6.3f}", highlight=False)
+    console.print(f"{score.replace('_', ' ')} on the validation drives {best:.3f}; bundle written to {bundle}")

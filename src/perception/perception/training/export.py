@@ -13,7 +13,9 @@ from torch import nn
 from perception.bundle.format import BundleDescription
 from perception.evaluation.metrics import ConfusionMatrix
 from perception.export.exporter import Source, export_network
+from perception.training.settings import TrainingSettings
 from perception.training.trainer import Trainer
+from perception.training.validation import measured_figures
 
 LICENSE = "Apache-2.0"
 
@@ -32,6 +34,7 @@ def export_bundle(
     made-up street.
     """
     settings, parts = trainer.settings, trainer.learner.parts
+    assert isinstance(settings, TrainingSettings)
     batch = f"{settings.batch_size} cloud{'s' * (settings.batch_size > 1)}" + (
         f" for each of {parts} networks" if parts > 1 else ""
     )
@@ -59,12 +62,3 @@ def round_to_half(network: nn.Module) -> None:
         for parameter in network.parameters():
             if parameter.dim() > 1:
                 parameter.copy_(parameter.half().float())
-
-
-def measured_figures(confusion: ConfusionMatrix, names: tuple[str, ...]) -> dict[str, float | str]:
-    """Mean IoU, and the IoU of every class that occurs."""
-    figures: dict[str, float | str] = {"mean_iou": round(confusion.mean_iou(), 4)}
-    for name, iou, occurs in zip(names, confusion.iou(), confusion.occurs, strict=True):
-        if occurs:
-            figures[f"iou.{name}"] = round(float(iou), 4)
-    return figures

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -13,14 +13,21 @@ from torch import Tensor, nn
 from perception.bundle.architecture import SpvnasArchitecture
 from perception.bundle.format import PvcnnSettings, SpvnasSettings
 from perception.bundle.supernet import SupernetSpace
+from perception.classes import IGNORED
+from perception.evaluation.metrics import ConfusionMatrix
 from perception.models.build import build_network
 from perception.models.labellers import make_labeller
 from perception.models.network import SegmentationNetwork
 from perception.models.spvnas import Supernet
-from perception.training.batches import Batch, BlockBatch, VoxelBatch
+from perception.training.batch import Batch
+from perception.training.batches import AnySettings, BlockBatch, VoxelBatch
+from perception.training.clouds import LabelledPoints
+from perception.training.detection.learner import DetectionLearner
+from perception.training.detection.settings import DetectionSettings
+from perception.training.losses import segmentation_loss
 from perception.training.recalibration import recalibrate
 from perception.training.settings import TrainingSettings
-from perception.training.validation import Labeller, class_labels
+from perception.training.validation import Labeller, class_labels, evaluate, measured_figures
 
 #: [27, features, channels]
 FIRST_KERNEL = "stem.0.kernel"
@@ -33,26 +40,61 @@ class Learner(Protocol):
         module: everything that is learned.
         parts: how many batches a step has. Each goes through the learner by itself, on whichever process, and their
             gradients are averaged.
+        figures: what is known of every step besides its loss, for the log.
+        score: the first of what validation measures.
     """
 
     module: nn.Module
     parts: int
+    figures: tuple[str, ...]
+    score: str
 
-    def scores(self, batch: Batch, step: int, part: int) -> Tensor:
-        """Class scores of a step's batch, float [N, classes]."""
+    def predict(self, batch: Batch, step: int, part: int) -> Any:
+        """What the network says of a step's batch, in half precision where the trainer computes in it."""
+
+    def loss(self, predicted: Any, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """The loss, in single precision, and those of `figures` that are known of this batch."""
 
     def deployed(self, module: nn.Module, calibration: Iterable[Batch]) -> nn.Module:
         """The network to evaluate and to ship: a copy that takes raw features, out of `module` or an average of it."""
 
-    def labeller(self, network: nn.Module) -> Labeller:
-        """What gives every point of a cloud its class, with a deployed network."""
+    def evaluate(self, network: nn.Module, clouds: Sequence[LabelledPoints], quick: bool = False) -> Any:
+        """Measure a deployed network on clouds that it never saw, or quickly on some of them."""
+
+    def figures_of(self, measured: Any) -> dict[str, float]:
+        """What was measured, by name; `score` first."""
 
 
 class _Learner:
-    """What all learners have in common."""
+    """What all learners of segmentation have in common."""
 
-    def __init__(self, settings: TrainingSettings) -> None:
+    figures: tuple[str, ...] = ("mean_iou",)
+    score = "mean_iou"
+
+    def __init__(self, settings: TrainingSettings, class_weights: Tensor) -> None:
         self._settings = settings
+        self._class_weights = class_weights
+
+    def loss(self, predicted: Tensor, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """Cross entropy and Lovasz-softmax of class scores, float [N, classes]."""
+        assert isinstance(batch, VoxelBatch | BlockBatch)
+        # Softmax and the sums of the losses over all voxels want single precision.
+        scores, weights = predicted.float(), self._class_weights.to(predicted.device)
+        loss = segmentation_loss(scores, batch.classes, weights, self._settings.loss.lovasz_weight)
+        if not (batch.classes != IGNORED).any():
+            return loss, {}
+        confusion = ConfusionMatrix(len(weights))
+        labels = scores.detach().argmax(1)
+        confusion.add(batch.classes.byte().cpu().numpy(), labels.byte().cpu().numpy())
+        return loss, {"mean_iou": confusion.mean_iou()}
+
+    def evaluate(self, network: nn.Module, clouds: Sequence[LabelledPoints], quick: bool = False) -> ConfusionMatrix:
+        """Label every point of the clouds, and compare."""
+        return evaluate(self.labeller(network), clouds, len(self._class_weights))
+
+    def figures_of(self, measured: ConfusionMatrix) -> dict[str, float]:
+        """Mean IoU, and the IoU of every class that occurs."""
+        return measured_figures(measured, self._settings.data.classes.names)
 
     def labeller(self, network: nn.Module) -> Labeller:
         """What gives every point of a cloud its class, with a deployed network."""
@@ -65,14 +107,14 @@ class NetworkLearner(_Learner):
 
     parts = 1
 
-    def __init__(self, settings: TrainingSettings, classes: int) -> None:
-        super().__init__(settings)
-        network = build_network(settings.network, classes)
+    def __init__(self, settings: TrainingSettings, class_weights: Tensor) -> None:
+        super().__init__(settings, class_weights)
+        network = build_network(settings.network, len(class_weights))
         assert isinstance(network, SegmentationNetwork)
         self._network = network
         self.module: nn.Module = network
 
-    def scores(self, batch: Batch, step: int, part: int) -> Tensor:
+    def predict(self, batch: Batch, step: int, part: int) -> Tensor:
         """Class scores of a step's batch, float [N, classes]."""
         assert isinstance(batch, VoxelBatch)
         return self._network.label(batch.tables, batch.features)
@@ -88,11 +130,11 @@ class BlockLearner(_Learner):
 
     parts = 1
 
-    def __init__(self, settings: TrainingSettings, classes: int) -> None:
-        super().__init__(settings)
-        self.module: nn.Module = build_network(settings.network, classes)
+    def __init__(self, settings: TrainingSettings, class_weights: Tensor) -> None:
+        super().__init__(settings, class_weights)
+        self.module: nn.Module = build_network(settings.network, len(class_weights))
 
-    def scores(self, batch: Batch, step: int, part: int) -> Tensor:
+    def predict(self, batch: Batch, step: int, part: int) -> Tensor:
         """Class scores of a step's batch, float [N, classes]."""
         assert isinstance(batch, BlockBatch)
         scores: Tensor = self.module(batch.features)
@@ -106,17 +148,17 @@ class BlockLearner(_Learner):
 class SupernetLearner(_Learner):
     """Some networks of a supernet a step, each with a batch of its own."""
 
-    def __init__(self, settings: TrainingSettings, classes: int) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: TrainingSettings, class_weights: Tensor) -> None:
+        super().__init__(settings, class_weights)
         assert settings.supernet is not None
         assert isinstance(settings.network, SpvnasSettings)
         elasticity = settings.supernet.elasticity.model_dump()
         self.space = SupernetSpace(largest=settings.network.architecture, **elasticity)
         self.parts = settings.supernet.networks_per_step
-        self._supernet = Supernet(self.space, classes, settings.network.input_channels)
+        self._supernet = Supernet(self.space, len(class_weights), settings.network.input_channels)
         self.module: nn.Module = self._supernet
 
-    def scores(self, batch: Batch, step: int, part: int) -> Tensor:
+    def predict(self, batch: Batch, step: int, part: int) -> Tensor:
         """Class scores of a step's batch, float [N, classes]."""
         assert isinstance(batch, VoxelBatch)
         return self._supernet.apply_network(self.network_of(step, part), batch.tables, batch.features)
@@ -144,10 +186,12 @@ class SupernetLearner(_Learner):
         return fold_feature_scale(network, self._settings.feature_scale)
 
 
-def make_learner(settings: TrainingSettings, classes: int) -> Learner:
-    """The learner that a configuration describes, with fresh weights."""
+def make_learner(settings: AnySettings, class_weights: Tensor) -> Learner:
+    """The learner that a configuration describes, with fresh weights; detectors take no weights of classes."""
+    if isinstance(settings, DetectionSettings):
+        return DetectionLearner(settings)
     kind = BlockLearner if isinstance(settings.network, PvcnnSettings) else NetworkLearner
-    learner: Learner = (SupernetLearner if settings.supernet else kind)(settings, classes)
+    learner: Learner = (SupernetLearner if settings.supernet else kind)(settings, class_weights)
     for module in learner.module.modules():
         if isinstance(module, nn.Dropout):
             module.p = settings.dropout

@@ -15,13 +15,14 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from perception.configuration import ConfigurationError
-from perception.training.batches import Batch
+from perception.training.batch import Batch
+from perception.training.batches import AnySettings
 from perception.training.distributed import Group
 from perception.training.learners import make_learner
-from perception.training.losses import segmentation_loss
-from perception.training.settings import TrainingSettings
 
 MAX_GRADIENT_NORM = 10.0
+#: Steps in a row whose gradients may be no numbers: half precision finds its scale in fewer.
+MAX_SKIPPED = 20
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,11 @@ class StepResult:
 
     Attributes:
         losses: of every part of the step, on whichever process it ran.
-        scores: float [N, classes] of this process's first part, before the step.
-        classes: int64 [N], what they should have been.
+        figures: what the learner says of this process's first part, before the step.
     """
 
     losses: tuple[float, ...]
-    scores: Tensor
-    classes: Tensor
+    figures: dict[str, float]
 
 
 class Trainer:
@@ -45,16 +44,17 @@ class Trainer:
     Attributes:
         learner: what is trained.
         step: how many steps were done.
+        skipped: how many of the last steps changed nothing, since their gradients were no numbers.
     """
 
     def __init__(
-        self, settings: TrainingSettings, class_weights: Tensor, group: Group | None = None, device: str = "cpu"
+        self, settings: AnySettings, class_weights: Tensor, group: Group | None = None, device: str = "cpu"
     ) -> None:
         """Start with fresh weights.
 
         Args:
             settings: the configuration.
-            class_weights: float [classes], of the loss.
+            class_weights: float [classes], of the loss; those of detectors are not used.
             group: the processes that share each step.
             device: "cpu" or "cuda".
 
@@ -65,8 +65,7 @@ class Trainer:
         self.settings = settings
         self.group = group or Group()
         self.device = torch.device(device)
-        self.class_weights = class_weights.to(self.device)
-        self.learner = make_learner(settings, len(class_weights))
+        self.learner = make_learner(settings, class_weights)
         if self.group.size > self.learner.parts:
             raise ConfigurationError(
                 f"{self.group.size} processes share {self.learner.parts} part(s) of a step: start fewer, "
@@ -82,6 +81,7 @@ class Trainer:
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=half)
         self._half = half
         self.step = 0
+        self.skipped = 0
 
     @property
     def average(self) -> nn.Module:
@@ -99,28 +99,43 @@ class Trainer:
         return range(self.group.rank, self.learner.parts, self.group.size)
 
     def advance(self, batches: Sequence[Batch]) -> StepResult:
-        """Do one step, with a batch for each of this process's parts."""
+        """Do one step, with a batch for each of this process's parts.
+
+        Raises:
+            ConfigurationError: the gradients of many steps in a row were no numbers.
+        """
         module, parts = self.learner.module.train(), self.learner.parts
         self._optimizer.zero_grad()
         losses = torch.zeros(parts, device=self.device)
-        first: tuple[Tensor, Tensor] | None = None
+        first: dict[str, float] | None = None
         for part, batch in zip(self.own_parts, batches, strict=True):
             torch.manual_seed((self.settings.seed * 1_000_003 + self.step) * parts + part)  # dropout, as after a resume
-            scores, loss = self._forward(batch.to(self.device), part)
+            loss, figures = self._forward(batch.to(self.device), part)
             self._scaler.scale(loss / parts).backward()
             losses[part] = loss.detach()
-            first = first or (scores.detach().float(), batch.classes)
+            first = first or figures
         self._average_gradients(module)
-        self._scaler.unscale_(self._optimizer)
-        nn.utils.clip_grad_norm_(module.parameters(), MAX_GRADIENT_NORM)
-        self._scaler.step(self._optimizer)
-        self._scaler.update()
-        self._schedule.step()
-        self._average.update_parameters(module)
+        self._update(module)
         self.step += 1
         self.group.sum([losses])
-        assert first is not None
-        return StepResult(tuple(losses.tolist()), first[0].cpu(), first[1].cpu())
+        return StepResult(tuple(losses.tolist()), first or {})
+
+    def _update(self, module: nn.Module) -> None:
+        """Follow the gradients, unless one of them is no number."""
+        self._scaler.unscale_(self._optimizer)
+        norm = nn.utils.clip_grad_norm_(module.parameters(), MAX_GRADIENT_NORM)
+        self.skipped = 0 if torch.isfinite(norm) else self.skipped + 1
+        if self.skipped > MAX_SKIPPED:
+            raise ConfigurationError(
+                f"the gradients of {self.skipped} steps in a row are no numbers: lower optimizer.learning_rate and "
+                "resume from the last checkpoint"
+            )
+        if not self.skipped or self._half:  # the scaler has to hear of it, and skips the step by itself
+            self._scaler.step(self._optimizer)
+            self._scaler.update()
+        self._schedule.step()
+        if not self.skipped:
+            self._average.update_parameters(module)
 
     def save(self, file: Path) -> None:
         """Write a checkpoint; a crash meanwhile leaves the one before it."""
@@ -144,13 +159,10 @@ class Trainer:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ConfigurationError(f"{file}: not a checkpoint of this configuration ({reason})") from None
 
-    def _forward(self, batch: Batch, part: int) -> tuple[Tensor, Tensor]:
+    def _forward(self, batch: Batch, part: int) -> tuple[Tensor, dict[str, float]]:
         with torch.autocast(self.device.type, torch.float16, enabled=self._half):
-            scores = self.learner.scores(batch, self.step, part)
-        # Softmax and the sums of the losses over all voxels want single precision.
-        return scores, segmentation_loss(
-            scores.float(), batch.classes, self.class_weights, self.settings.loss.lovasz_weight
-        )
+            predicted = self.learner.predict(batch, self.step, part)
+        return self.learner.loss(predicted, batch)
 
     def _average_gradients(self, module: nn.Module) -> None:
         """Sum what the processes computed; their losses were divided by the number of parts before.

@@ -33,3 +33,12 @@ def evaluate(label: Labeller, clouds: Sequence[LabelledPoints], classes: int) ->
     for cloud in clouds:
         confusion.add(cloud.class_ids, label(cloud.points))
     return confusion
+
+
+def measured_figures(confusion: ConfusionMatrix, names: tuple[str, ...]) -> dict[str, float]:
+    """Mean IoU, and the IoU of every class that occurs."""
+    figures: dict[str, float] = {"mean_iou": round(confusion.mean_iou(), 4)}
+    for name, iou, occurs in zip(names, confusion.iou(), confusion.occurs, strict=True):
+        if occurs:
+            figures[f"iou.{name}"] = round(float(iou), 4)
+    return figures
