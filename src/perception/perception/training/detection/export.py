@@ -37,7 +37,8 @@ def export_detector(
         "classes": settings.classes,
         "colors": [colors.get(name, GREY) for name in settings.classes],
         "sweeps": settings.data.merged_sweeps,
-        "measured": detection_figures(measured) | {"on": settings.data.description("validation")},
+        "measured": {name: value for name, value in detection_figures(measured).items() if value == value}
+        | {"on": settings.data.description("validation")},
         "license": LICENSE,
         "origin": f"{command}; trained on {settings.data.description('training')}, "
         f"{trainer.step} steps of {clouds}, seed {settings.seed}",
