@@ -10,7 +10,7 @@ two minutes, and wants an idle machine. Writes out/bench/bundle_swaps.json:
   frames     published by the replay, received by the node, labelled, dropped by reason; `lost`: published, not labelled
   before_the_first_swap   the same counts after six seconds: what is dropped then, the machine is too slow for
   frame_ms   receipt to publication: of frames that ended while a bundle was loading, and of the others
-  memory     resident memory of the node a second after every swap; its growth: the median after the last ten swaps over
+  memory     resident memory of the node right after every swap; its growth: the median after the last ten swaps over
              the median after swaps 6 to 15, since single values follow the sizes of the latest clouds
 """
 
@@ -63,9 +63,9 @@ def measure(arguments: argparse.Namespace, environment: dict[str, str]) -> dict[
                 first, started_s = len(listener.frames), time.perf_counter()
                 answer = listener.load_bundle(str(arguments.bundles[(number + 1) % 2]))
                 swaps.append((answer.success, answer.message, (time.perf_counter() - started_s) * 1e3))
+                memory.append(round(sum(list(resident_mib(processes).values())[1:]), 1))
                 during += range(first, len(listener.frames))
                 listener.spin(PAUSE_S)
-                memory.append(round(sum(list(resident_mib(processes).values())[1:]), 1))
         # The counters are published once a second.
         listener.spin(5.0)
     listener.close()
