@@ -230,3 +230,12 @@ def test_boxes_of_no_class_are_background(settings: DetectionSettings, clouds: l
     assert not batch.truth.heatmap.any()
     nothing = replace(clouds[0], boxes=chosen(clouds[0].boxes, np.array([False])))
     assert len(detection_batch([nothing], settings).truth.cells) == 0
+
+
+def test_the_demos_differ_in_their_transformer_alone() -> None:
+    flatformer, pointpillars = (load_configuration(f"{name}_street") for name in ("flatformer", "pointpillars"))
+    without = {"name": "", "network": flatformer.network.model_copy(update={"blocks": 0})}
+    assert flatformer.model_copy(update=without) == pointpillars.model_copy(update={"name": ""})
+    for settings in (flatformer, pointpillars):
+        network = FlatFormer(settings.network, len(settings.classes))
+        assert sum(value.numel() for value in network.state_dict().values()) * 2 < 8_000_000

@@ -69,7 +69,7 @@ class Trainer:
         if self.group.size > self.learner.parts:
             raise ConfigurationError(
                 f"{self.group.size} processes share {self.learner.parts} part(s) of a step: start fewer, "
-                "or set supernet.networks_per_step higher"
+                "or set supernet.networks_per_step (of a detector parts) higher"
             )
         module = self.learner.module.to(self.device)
         decay = settings.optimizer.average_decay

@@ -26,7 +26,8 @@ def export_detector(
     settings = trainer.settings
     assert isinstance(settings, DetectionSettings)
     colors = dict(zip(NUSCENES_LIDARSEG.names, NUSCENES_LIDARSEG.colors.tolist(), strict=True))
-    clouds = f"{settings.batch_size} cloud{'s' * (settings.batch_size > 1)}"
+    batch = settings.batch_size * settings.parts
+    clouds = f"{batch} cloud{'s' * (batch > 1)}"
     values = {
         "format": 1,
         "name": settings.name,

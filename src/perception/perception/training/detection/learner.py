@@ -21,14 +21,14 @@ from perception.training.detection.validation import detection_figures, evaluate
 
 
 class DetectionLearner:
-    """One network, one batch a step; see `perception.training.learners.Learner`."""
+    """One network; see `perception.training.learners.Learner`."""
 
-    parts = 1
     figures: tuple[str, ...] = ("heatmap_loss", "box_loss", "iou_loss")
     score = "map"
 
     def __init__(self, settings: DetectionSettings) -> None:
         self._settings = settings
+        self.parts = settings.parts
         self.module: nn.Module = FlatFormer(settings.network, len(settings.classes))
 
     def predict(self, batch: Batch, step: int, part: int) -> dict[str, Tensor]:

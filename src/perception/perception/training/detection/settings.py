@@ -8,7 +8,7 @@ import pydantic
 
 from perception.bundle.detection import CenterDecoding, FlatFormerSettings
 from perception.configuration import Settings
-from perception.training.data_settings import BagData, SimulatedData
+from perception.training.data_settings import BagData, Count, SimulatedData
 from perception.training.detection.targets import HeatSettings
 from perception.training.settings import Fraction, OptimizedSettings
 
@@ -44,6 +44,7 @@ class DetectionSettings(OptimizedSettings):
         decoding: from maps to boxes, in validation and in the bundle.
         min_points: objects that show fewer are neither taught nor expected.
         validation_range_m: how far objects may be to count in validation.
+        parts: how many batches a step has; their gradients are averaged, and as many processes can share them.
         validation_clouds: how many clouds, spread over all, are looked at while training; all of them at the end.
     """
 
@@ -53,6 +54,7 @@ class DetectionSettings(OptimizedSettings):
     decoding: CenterDecoding
     data: Annotated[SimulatedData | BagData, pydantic.Field(discriminator="source")]
     loss: CenterLossSettings = CenterLossSettings()
+    parts: Count = 1
     min_points: int = pydantic.Field(default=5, ge=1)
     validation_range_m: float = pydantic.Field(default=50.0, gt=0)
     validation_clouds: int = pydantic.Field(default=20, ge=1)
