@@ -79,7 +79,7 @@ def test_gradients_of_the_parts_average(supernet_settings: TrainingSettings, clo
     for part, batch in enumerate(batches):
         alone = start(supernet_settings.model_copy(update={"dropout": 0.0}), clouds)
         alone.learner.module.train()
-        loss = alone._forward(batch, part)[1]
+        loss = alone._forward(batch, part)[0]
         loss.backward()
         for name, parameter in alone.learner.module.named_parameters():
             if parameter.grad is not None:
