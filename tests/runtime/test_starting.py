@@ -32,12 +32,26 @@ def serve(monkeypatch, engine: FakeEngine) -> list[tuple]:
     return asked
 
 
-def test_it_is_warmed_up_and_then_checked(monkeypatch, bundle):
+def test_on_a_gpu_it_is_warmed_up_and_then_checked(monkeypatch, bundle):
     engine = FakeEngine(files=write_check(bundle))
     asked = serve(monkeypatch, engine)
-    assert start_engine(bundle, "cpu", threads=2) is engine
+    assert start_engine(bundle, "cuda", threads=2) is engine
     assert engine.calls == ["warm_up", "forward"]
-    assert asked == [(bundle.resolve(), "cpu", 2, None)]
+    assert asked == [(bundle.resolve(), "cuda", 2, None)]
+
+
+def test_on_a_cpu_the_check_is_the_first_run(monkeypatch, bundle):
+    engine = FakeEngine(files=write_check(bundle))
+    serve(monkeypatch, engine)
+    start_engine(bundle, "cpu")
+    assert engine.calls == ["forward"]
+
+
+def test_what_has_no_check_is_warmed_up(monkeypatch, bundle):
+    engine = FakeEngine()
+    serve(monkeypatch, engine)
+    start_engine(bundle, "cpu")
+    assert engine.calls == ["warm_up"]
 
 
 def test_one_that_fails_its_check_is_closed(monkeypatch, bundle):
