@@ -35,9 +35,11 @@ class TrainedSupernet:
         description = load_description(folder)
         assert isinstance(description.network, SpvnasSettings)
         assert description.supernet is not None
-        self.settings: TrainingSettings = load_configuration(configuration)
+        settings = load_configuration(configuration)
+        assert isinstance(settings, TrainingSettings)
+        self.settings = settings
         self.space = SupernetSpace(largest=description.network.architecture, **description.supernet.model_dump())
-        self.learner = SupernetLearner(self.settings, CLASSES)
+        self.learner = SupernetLearner(self.settings, torch.ones(CLASSES))
         self.supernet: Supernet = self.learner.module  # type: ignore[assignment]
         load_checkpoint(self.supernet.network, folder / WEIGHTS_FILE)
         with torch.no_grad():  # a bundle takes raw features, training scaled ones
