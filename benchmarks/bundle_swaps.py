@@ -17,8 +17,6 @@ two minutes, and wants an idle machine. Writes out/bench/bundle_swaps.json:
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -27,13 +25,10 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from running_graph import Listener, Replay, drive, resident_mib, stack_processes
+from running_graph import Listener, Replay, add_output_option, drive, measured, resident_mib, stack_processes
 
 from perception.bringup.demo.children import Child
-from perception.bringup.demo.isolation import isolated_environment
 from perception.evaluation.latency import summarize
-from perception.evaluation.machine import describe_machine
-from perception.ros.middleware import prepare_environment
 
 #: Between two swaps: ten clouds.
 PAUSE_S = 1.0
@@ -134,19 +129,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Swap the bundles of a running node.")
     parser.add_argument("bundles", nargs="*", default=["spvcnn_street", "spvcnn_street"])
     parser.add_argument("--swaps", type=int, default=50)
-    parser.add_argument("--out", type=Path, default=Path("out/bench"))
+    add_output_option(parser)
     arguments = parser.parse_args()
     if len(arguments.bundles) != 2:
         parser.error("name two bundles")
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    environment = isolated_environment()
-    os.environ.update(environment)
-    prepare_environment()
-    result = measure(arguments, environment) | {"machine": describe_machine().model_dump()}
-    file = arguments.out / "bundle_swaps.json"
-    file.write_text(json.dumps(result, indent=2) + "\n")
-    print_table(result)
-    print(f"written to {file}")
+    print_table(measured("bundle_swaps", arguments, measure))
 
 
 if __name__ == "__main__":

@@ -14,8 +14,6 @@ composed nodes starts. Takes about a minute, and wants an idle machine. Writes o
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import re
 import sys
 import time
@@ -26,12 +24,9 @@ from typing import Any
 import psutil
 from rich.console import Console
 from rich.table import Table
-from running_graph import Listener, Replay, drive
+from running_graph import Listener, Replay, add_output_option, drive, measured
 
 from perception.bringup.demo.children import PERCEPTION, Child
-from perception.bringup.demo.isolation import isolated_environment
-from perception.evaluation.machine import describe_machine
-from perception.ros.middleware import prepare_environment
 
 #: The acceptance lines.
 MOST_MB, MOST_START_S = 600.0, 3.0
@@ -145,17 +140,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Memory, start and imports of the segmentation node.")
     parser.add_argument("--bundle", default="spvcnn_street")
     parser.add_argument("--duration-s", type=int, default=20)
-    parser.add_argument("--out", type=Path, default=Path("out/bench"))
+    add_output_option(parser)
     arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    environment = isolated_environment()
-    os.environ.update(environment)
-    prepare_environment()
-    result = measure(arguments, environment) | {"machine": describe_machine().model_dump()}
-    file = arguments.out / "node_footprint.json"
-    file.write_text(json.dumps(result, indent=2) + "\n")
-    print_table(result)
-    print(f"written to {file}")
+    print_table(measured("node_footprint", arguments, measure))
 
 
 if __name__ == "__main__":

@@ -17,8 +17,6 @@ over DDS. Takes about two minutes, and wants an idle machine. Writes out/bench/r
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,13 +25,10 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from running_graph import Listener, Replay, drive, resident_mib, stack_processes
+from running_graph import Listener, Replay, add_output_option, drive, measured, resident_mib, stack_processes
 
 from perception.bringup.demo.children import Child
-from perception.bringup.demo.isolation import isolated_environment
 from perception.evaluation.latency import summarize
-from perception.evaluation.machine import describe_machine
-from perception.ros.middleware import prepare_environment
 
 #: Memory is expected to be flat after this.
 SETTLE_S = 10
@@ -117,17 +112,9 @@ def main() -> None:
     """Measure, print, and write out/bench/ros_overhead.json."""
     parser = argparse.ArgumentParser(description="What ROS costs a cloud.")
     parser.add_argument("--duration-s", type=int, default=60)
-    parser.add_argument("--out", type=Path, default=Path("out/bench"))
+    add_output_option(parser)
     arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    environment = isolated_environment()
-    os.environ.update(environment)
-    prepare_environment()
-    result = measure(arguments, environment) | {"machine": describe_machine().model_dump()}
-    file = arguments.out / "ros_overhead.json"
-    file.write_text(json.dumps(result, indent=2) + "\n")
-    print_table(result)
-    print(f"written to {file}")
+    print_table(measured("ros_overhead", arguments, measure))
 
 
 if __name__ == "__main__":

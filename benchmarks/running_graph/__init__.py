@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
+import json
+import os
 import re
 import sys
 import time
@@ -12,10 +15,35 @@ from typing import Any
 import psutil
 
 from perception.bringup.demo.children import Child
+from perception.bringup.demo.isolation import isolated_environment
 from perception.evaluation.latency import with_totals
+from perception.evaluation.machine import describe_machine
+from perception.ros.middleware import prepare_environment
 
 NODE = "/perception/segmentation"
 START_TIMEOUT_S = 120.0
+
+
+def add_output_option(parser: argparse.ArgumentParser) -> None:
+    """Declare --out."""
+    parser.add_argument("--out", type=Path, default=Path("out/bench"))
+
+
+def measured(
+    name: str,
+    arguments: argparse.Namespace,
+    measure: Callable[[argparse.Namespace, dict[str, str]], dict[str, Any]],
+) -> dict[str, Any]:
+    """Measure in a graph that no other program hears, and write OUT/NAME.json with a description of the machine."""
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    environment = isolated_environment()
+    os.environ.update(environment)
+    prepare_environment()
+    result = measure(arguments, environment) | {"machine": describe_machine().model_dump()}
+    file = arguments.out / f"{name}.json"
+    file.write_text(json.dumps(result, indent=2) + "\n")
+    print(f"written to {file}")
+    return result
 
 
 class Listener:

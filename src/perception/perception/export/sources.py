@@ -125,19 +125,23 @@ def _of_bundle(folder: Path, weights: Path | None, overrides: Overrides) -> Sour
 
 def _of_training(file: Path, weights: Path, overrides: Overrides) -> Source:
     settings = parse_training(file)
-    values = {
+    values = described(settings) | {"license": "unknown", "origin": _origin(weights)}
+    return _source(settings.network, values, weights, settings.half_weights, overrides, {})
+
+
+def described(settings: Any) -> dict[str, Any]:
+    """What a training configuration, whole or as far as it is read here, says in a bundle.yaml."""
+    classes: ClassSet = settings.data.classes
+    return {
         "format": 1,
         "name": settings.name,
         "task": "segmentation",
         "network": settings.network.model_dump(),
         "supernet": settings.supernet.elasticity.model_dump() if settings.supernet else None,
-        "classes": settings.data.classes.names,
-        "colors": settings.data.classes.colors.tolist(),
+        "classes": classes.names,
+        "colors": classes.colors.tolist(),
         "voxel_size_m": settings.voxel_size_m,
-        "license": "unknown",
-        "origin": _origin(weights),
     }
-    return _source(settings.network, values, weights, settings.half_weights, overrides, {})
 
 
 def parse_training(file: Path) -> _TrainingConfiguration:

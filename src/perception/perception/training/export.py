@@ -13,6 +13,7 @@ from torch import nn
 from perception.bundle.format import BundleDescription
 from perception.evaluation.metrics import ConfusionMatrix
 from perception.export.exporter import Source, export_network
+from perception.export.sources import described
 from perception.training.settings import TrainingSettings
 from perception.training.trainer import Trainer
 from perception.training.validation import measured_figures
@@ -38,15 +39,7 @@ def export_bundle(
     batch = f"{settings.batch_size} cloud{'s' * (settings.batch_size > 1)}" + (
         f" for each of {parts} networks" if parts > 1 else ""
     )
-    values = {
-        "format": 1,
-        "name": settings.name,
-        "task": "segmentation",
-        "network": settings.network.model_dump(),
-        "supernet": settings.supernet.elasticity.model_dump() if settings.supernet else None,
-        "classes": settings.data.classes.names,
-        "colors": settings.data.classes.colors.tolist(),
-        "voxel_size_m": settings.voxel_size_m,
+    values = described(settings) | {
         "measured": measured_figures(measured, settings.data.classes.names)
         | {"on": settings.data.description("validation")},
         "license": LICENSE,
