@@ -34,7 +34,7 @@ extern "C" {
 #endif
 
 /* Grows when a function is added, removed or changes its meaning. */
-#define PK_INTERFACE_VERSION 3
+#define PK_INTERFACE_VERSION 4
 
 typedef enum pk_status {
   PK_OK = 0,
