@@ -62,7 +62,7 @@ def test_convolutions_are_measured_while_warming_up_only(installed, tmp_path):
     bundle = write_unet(tmp_path / "bundle")
     engine = load_engine(bundle, "cuda:0")
     engine.forward(cloud(300))
-    kept = tmp_path / "cache" / "convolution_stand_in_sm_87_v3.json"
+    kept = tmp_path / "cache" / f"convolution_stand_in_sm_87_v{binding.INTERFACE_VERSION}.json"
     assert not kept.exists()
     engine.warm_up()
     found = kept.read_text()
