@@ -29,7 +29,7 @@ def installed(gpu: Device, device: Any, monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr(places, "open_device", lambda index: gpu)
     monkeypatch.setattr(tuning, "candidates", lambda channels: itertools.islice(ALL(channels), 2))
     monkeypatch.setenv("PERCEPTION_ENGINE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("perception.runtime.native.WARM_UP_POINTS", 300)
+    monkeypatch.setattr("perception.runtime.labellers.WARM_UP_POINTS", 300)
     return gpu
 
 

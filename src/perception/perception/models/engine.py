@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from perception.bundle.format import WEIGHTS_FILE, BundleDescription, PvcnnSettings
@@ -14,10 +13,10 @@ from perception.configuration import ConfigurationError
 from perception.models.build import build_network
 from perception.models.checkpoints import load_checkpoint
 from perception.models.labellers import make_labeller
+from perception.runtime.labellers import label_frame, made_up_frame
 from perception.runtime.timing import StageTimer
-from perception.types import Frame, LabelledCloud, PointCloud
+from perception.types import Frame, LabelledCloud
 
-WARM_UP_POINTS = 20_000
 #: Of each point: x, y, z and intensity.
 FEATURES = 4
 
@@ -54,23 +53,15 @@ class TorchSegmentationEngine:
 
     def warm_up(self) -> None:
         """Label a made-up cloud once."""
-        points = np.random.default_rng(0).uniform(-20, 20, (WARM_UP_POINTS, 4)).astype(np.float32)
-        self.forward(Frame(PointCloud(points)))
+        self.forward(made_up_frame())
 
     def update(self, calibration: Any) -> None:
         """Take new calibration of the sensors; networks of one LiDAR have none."""
 
     def forward(self, frame: Frame) -> LabelledCloud:
         """Label a frame; see `perception.runtime.Engine.forward`."""
-        points = frame.cloud.points
-        if points.ndim != 2 or points.shape[1] != 4 or points.dtype != np.float32:
-            raise ValueError(f"points are {points.dtype} {list(points.shape)}, expected float32 [N, 4]")
-        if not len(points):
-            return LabelledCloud(np.empty(0, np.uint8), np.empty(0, np.float32))
-        timer = StageTimer()
         with torch.inference_mode():
-            class_ids, probabilities = self._labeller.label(points, timer)
-        return LabelledCloud(class_ids, probabilities, timer.stage_ms)
+            return label_frame(self._labeller, frame, StageTimer())
 
     def close(self) -> None:
         """Free the network."""

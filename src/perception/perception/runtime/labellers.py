@@ -14,6 +14,7 @@ from perception.runtime.blocks import Block, block_features, cut_into_blocks
 from perception.runtime.place import HOST, Place
 from perception.runtime.timing import StageTimer
 from perception.runtime.voxels import voxelize_frame
+from perception.types import Frame, LabelledCloud, PointCloud
 
 Labels = tuple[NDArray[np.uint8], NDArray[np.float32]]
 #: A network: scores of voxels float [M, classes] from coords int32 [M, 4] and features float32 [M, C], or scores of
@@ -22,6 +23,7 @@ Score: TypeAlias = Callable[..., Any]
 
 #: Blocks that go through the network at once: enough to keep it busy, few enough for a cache.
 BLOCKS_AT_ONCE = 8
+WARM_UP_POINTS = 20_000
 
 
 class PointLabeller(Protocol):
@@ -40,6 +42,27 @@ class PointLabeller(Protocol):
         Raises:
             ValueError: a value is NaN or infinite.
         """
+
+
+def label_frame(labeller: PointLabeller, frame: Frame, timer: StageTimer) -> LabelledCloud:
+    """Label a frame, as `perception.runtime.Engine.forward` says.
+
+    Raises:
+        ValueError: the cloud is not float32 [N, 4] or holds non-finite values.
+    """
+    points = frame.cloud.points
+    if points.ndim != 2 or points.shape[1] != 4 or points.dtype != np.float32:
+        raise ValueError(f"points are {points.dtype} {list(points.shape)}, expected float32 [N, 4]")
+    if not len(points):
+        return LabelledCloud(np.empty(0, np.uint8), np.empty(0, np.float32))
+    class_ids, probabilities = labeller.label(points, timer)
+    return LabelledCloud(class_ids, probabilities, timer.stage_ms)
+
+
+def made_up_frame() -> Frame:
+    """A frame to warm up with, of the size of a sweep's voxels."""
+    points = np.random.default_rng(0).uniform(-20, 20, (WARM_UP_POINTS, 4)).astype(np.float32)
+    return Frame(PointCloud(points))
 
 
 class VoxelLabeller:

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
 from perception.bundle.format import BundleDescription, PvcnnSettings
 from perception.bundle.loading import Bundle, load_bundle
 from perception.ops import memory
@@ -16,19 +14,18 @@ from perception.runtime.dense.region import load_region
 from perception.runtime.dense.sizes import region_sizes
 from perception.runtime.device.place import open_place
 from perception.runtime.executor import GraphExecutor
-from perception.runtime.labellers import BlockLabeller, PointLabeller, VoxelLabeller
+from perception.runtime.labellers import BlockLabeller, PointLabeller, VoxelLabeller, label_frame, made_up_frame
 from perception.runtime.place import HOST, Place
 from perception.runtime.region_checks import check_regions
 from perception.runtime.steps import Setting
 from perception.runtime.timing import StageTimer
-from perception.types import Frame, LabelledCloud, PointCloud
+from perception.types import Frame, LabelledCloud
 
 if TYPE_CHECKING:
     from perception.runtime.dense.engines import EngineOptions
 
 #: Its name in bundle.yaml.
 NATIVE = "native"
-WARM_UP_POINTS = 20_000
 
 
 class NativeSegmentationEngine:
@@ -71,14 +68,11 @@ class NativeSegmentationEngine:
 
     def warm_up(self, frame: Frame | None = None) -> None:
         """Label a frame once, by default a made-up one; on a GPU, kinds of layers that are new to it are measured."""
-        if frame is None:
-            points = np.random.default_rng(0).uniform(-20, 20, (WARM_UP_POINTS, 4)).astype(np.float32)
-            frame = Frame(PointCloud(points))
         tuner = self._place.tuner
         if tuner is not None:
             tuner.measures = True
         try:
-            self.forward(frame)
+            self.forward(frame or made_up_frame())
         finally:
             if tuner is not None:
                 tuner.measures = False
@@ -88,14 +82,7 @@ class NativeSegmentationEngine:
 
     def forward(self, frame: Frame) -> LabelledCloud:
         """Label a frame; see `perception.runtime.Engine.forward`."""
-        points = frame.cloud.points
-        if points.ndim != 2 or points.shape[1] != 4 or points.dtype != np.float32:
-            raise ValueError(f"points are {points.dtype} {list(points.shape)}, expected float32 [N, 4]")
-        if not len(points):
-            return LabelledCloud(np.empty(0, np.uint8), np.empty(0, np.float32))
-        timer = self._place.timer()
-        class_ids, probabilities = self._labeller.label(points, timer)
-        return LabelledCloud(class_ids, probabilities, timer.stage_ms)
+        return label_frame(self._labeller, frame, self._place.timer())
 
     def close(self) -> None:
         """Free the network."""
