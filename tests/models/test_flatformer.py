@@ -12,10 +12,10 @@ import torch
 
 from perception.bundle.detection import CenterDecoding, FlatFormerSettings
 from perception.cli import main
-from perception.models.detections import Candidates, find_candidates, suppress
 from perception.models.flatformer import FlatFormer
 from perception.nn.flat_attention import TokenSequences
 from perception.nn.pillar_backends import DIFFERENTIABLE, NATIVE, REFERENCE
+from perception.runtime.detections import Candidates, find_candidates, suppress
 
 #: A detector of 8 x 8 m with few channels.
 SMALL = FlatFormerSettings(

@@ -20,11 +20,12 @@ from perception.data.bags import write_drive
 from perception.data.drive import DriveFrame
 from perception.models.checkpoints import load_checkpoint
 from perception.models.flatformer import FlatFormer
+from perception.runtime.detections import points_in_range
 from perception.training.batches import make_batch, prefetched, samples_of_part
 from perception.training.boxes import chosen, joined
 from perception.training.clouds import LabelledPoints
 from perception.training.command import load_configuration, start
-from perception.training.detection.batches import detection_batch, points_in_range, seen_boxes
+from perception.training.detection.batches import detection_batch, seen_boxes
 from perception.training.detection.settings import DetectionSettings
 from perception.training.detection.validation import detect
 from perception.training.loop import CHECKPOINT_FILE, LOG_FILE, deployed_network, train

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from perception.bundle.detection import FlatFormerSettings
-from perception.models.detections import MAP_NAMES, box_coding
-from perception.nn.bev import BRANCHES
+from perception.bundle.detection import HEAD_MAPS, FlatFormerSettings
+from perception.runtime.detections import MAP_NAMES, box_coding
 from perception.training.detection.losses import CenterTruth, box_loss, center_losses, decoded, focal_loss
 from perception.training.detection.targets import HeatSettings, TruthBoxes, center_targets
 
@@ -24,7 +23,7 @@ def truth_of(*clouds: np.ndarray) -> CenterTruth:
 
 def maps(batches: int) -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
-    channels = {**BRANCHES, "heatmap": 2}
+    channels = {**HEAD_MAPS, "heatmap": 2}
     return {name: torch.randn(batches, width, 16, 16).requires_grad_() for name, width in channels.items()}
 
 

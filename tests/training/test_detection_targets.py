@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perception.bundle.detection import CenterDecoding, FlatFormerSettings, SuppressionSettings
-from perception.models.detections import MAP_NAMES, Candidates, box_coding, find_candidates, suppress
+from perception.runtime.detections import MAP_NAMES, Candidates, box_coding, find_candidates, suppress
 from perception.training.detection.targets import (
     CenterTargets,
     HeatSettings,

@@ -88,3 +88,19 @@ class Boxes3D:
 
     def __len__(self) -> int:
         return len(self.centers)
+
+
+@dataclass(frozen=True)
+class DetectedObjects:
+    """The objects that a network finds in a frame.
+
+    Attributes:
+        boxes: in the cloud's frame, class by class, best first.
+        stage_ms: wall time of each stage of the network, in the order they ran.
+    """
+
+    boxes: Boxes3D
+    stage_ms: dict[str, float] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.boxes)

@@ -10,6 +10,9 @@ from perception.configuration import Settings
 from perception.ops.pillars import PillarGrid
 
 Count = Annotated[int, pydantic.Field(ge=1)]
+#: What a centre head predicts for each cell, and in how many channels, in the order in which a graph's output "maps"
+#: has them; the heat map follows, one channel a class.
+HEAD_MAPS = {"reg": 2, "height": 1, "dim": 3, "rot": 2, "vel": 2, "iou": 1}
 
 
 class FlatFormerSettings(Settings):

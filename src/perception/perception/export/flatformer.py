@@ -14,16 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from perception.bundle.definitions.pillars import PLACE_CHANNELS
-from perception.bundle.detection import FlatFormerSettings
+from perception.bundle.detection import HEAD_MAPS, FlatFormerSettings
 from perception.bundle.graph import Graph, Operation, Spec
 from perception.export.lowering import lower
 from perception.export.tracing import trace
 from perception.models.flatformer import FlatFormer
-from perception.nn.bev import BRANCHES, NORM_EPS
+from perception.nn.bev import NORM_EPS
 from perception.nn.flat_attention import WALKS
 
 #: What the head's maps are in the order of the channels of the output "maps": the regression, then the heat map.
-MAPS = (*BRANCHES, "heatmap")
+MAPS = (*HEAD_MAPS, "heatmap")
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from perception.golden.cases import Array, GoldenCase
 from perception.golden.checks import EXACT, Check
 from perception.golden.executions import Execution, to_numpy
 from perception.models.checkpoints import load_weights
-from perception.models.detections import Candidates, find_candidates, suppress, to_official
 from perception.models.flatformer import Encoded, FlatFormer
 from perception.nn.flat_attention import WALKS, FlatFormerBlock, TokenSequences
+from perception.runtime.detections import Candidates, find_candidates, suppress
 
 CLASSES = 3
 ORDER_NAMES = ("order_x", "order_x_shift", "order_y", "order_y_shift")
@@ -152,7 +152,7 @@ def _stored_cells(case: GoldenCase, name: str) -> tuple[int, int]:
 def _boxes(case: GoldenCase, found: Candidates, prefix: str) -> Iterator[Check]:
     """Boxes as sets: each expected one beside the nearest of the same label, all of them used once."""
     expected = [case.outputs[f"{prefix}{part}"] for part in ("boxes", "scores", "labels")]
-    parts = to_official(found, z_at_bottom="candidate" not in prefix)
+    parts = _to_official(found, z_at_bottom="candidate" not in prefix)
     rows = _matches(parts, expected)
     boxes, scores = (np.asarray(part)[rows] if rows is not None else np.empty(0) for part in parts[:2])
     if rows is not None:
@@ -179,3 +179,12 @@ def _matches(found: Any, expected: list[Array]) -> Array | None:
 
 def _close(case: GoldenCase, name: str, found: Array, stored: str) -> Check:
     return Check(name, found, case.outputs[stored], case.tolerance)
+
+
+def _to_official(candidates: Candidates, z_at_bottom: bool) -> tuple[Array, Array, Array]:
+    """Boxes as the official code writes them: yaw clockwise, and z at the bottom of final boxes."""
+    boxes = candidates.boxes.copy()
+    boxes[:, 6] = -boxes[:, 6]
+    if z_at_bottom:
+        boxes[:, 2] -= boxes[:, 5] / 2
+    return boxes, candidates.scores, candidates.labels

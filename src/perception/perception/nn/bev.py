@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from perception.bundle.detection import HEAD_MAPS
+
 NORM_EPS, NORM_MOMENTUM = 1e-3, 0.01
-#: What a centre head predicts for each cell, and in how many channels.
-BRANCHES = {"reg": 2, "height": 1, "dim": 3, "rot": 2, "vel": 2, "iou": 1}
 #: The logit that a heat map starts from: 0.1 for every cell.
 HEATMAP_BIAS = -2.19
 
@@ -88,7 +88,7 @@ class CenterHead(nn.Module):
         super().__init__()
         layers = {"conv": nn.Conv2d(in_channels, channels, 3, padding=1, bias=False), "bn": _norm(channels)}
         self.shared_conv = nn.Sequential(OrderedDict(**layers, activate=nn.ReLU(inplace=True)))
-        branches = {**BRANCHES, "heatmap": classes}
+        branches = {**HEAD_MAPS, "heatmap": classes}
         self.task_heads = nn.ModuleList(
             [nn.ModuleDict({name: _branch(channels, width) for name, width in branches.items()})]
         )

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from perception.models.detections import box_coding
+from perception.runtime.detections import box_coding, points_in_range
 from perception.training.boxes import chosen, points_inside
 from perception.training.clouds import LabelledPoints
 from perception.training.detection.losses import CenterTruth
@@ -52,12 +50,3 @@ def seen_boxes(cloud: LabelledPoints, settings: DetectionSettings) -> Boxes3D:
     """The objects of a cloud that show enough points to be found."""
     assert cloud.boxes is not None
     return chosen(cloud.boxes, points_inside(cloud.points, cloud.boxes) >= settings.min_points)
-
-
-def points_in_range(points: NDArray[np.float32], range_m: Sequence[float]) -> NDArray[np.float32]:
-    """Take the points within lowest x, y, z and highest x, y, z, as the official data pipeline does.
-
-    Without this, what is outside would fall into the nearest pillar at the border.
-    """
-    inside = (points[:, :3] >= np.array(range_m[:3], np.float32)) & (points[:, :3] < np.array(range_m[3:], np.float32))
-    return np.ascontiguousarray(points[inside.all(axis=1)])

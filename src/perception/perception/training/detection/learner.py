@@ -9,9 +9,9 @@ import numpy as np
 from torch import Tensor, nn
 
 from perception.evaluation.detection_metrics import DetectionMetrics
-from perception.models.detections import box_coding
 from perception.models.flatformer import FlatFormer
 from perception.nn.pillar_backends import DIFFERENTIABLE
+from perception.runtime.detections import box_coding
 from perception.training.batch import Batch
 from perception.training.clouds import LabelledPoints
 from perception.training.detection.batches import DetectionBatch

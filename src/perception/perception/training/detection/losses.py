@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from perception import ops
-from perception.models.detections import MAP_NAMES
+from perception.runtime.detections import MAP_NAMES
 
 #: Of the focal loss (Law and Deng, "CornerNet", ECCV 2018, equation 1).
 ALPHA, BETA = 2, 4

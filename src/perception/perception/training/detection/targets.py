@@ -54,8 +54,8 @@ class CenterTargets(NamedTuple):
     Attributes:
         heatmap: float32 [B, classes, H, W], 1 at centres, falling off around them.
         cells: int64 [M], (cloud * H + y) * W + x of each object's centre.
-        codes: float32 [M, 10], in the order of the head's maps `models.detections.MAP_NAMES`: offset x and y (cells), z
-            (m), logarithms of length, width and height, sine and cosine, vx and vy (m/s, NaN where unknown).
+        codes: float32 [M, 10], in the order of the head's maps `runtime.detections.MAP_NAMES`: offset x and y (cells),
+            z (m), logarithms of length, width and height, sine and cosine, vx and vy (m/s, NaN where unknown).
         boxes: float32 [M, 7], the same boxes as they are in the world, for overlaps.
     """
 

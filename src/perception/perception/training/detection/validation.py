@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from perception.evaluation.detection_metrics import ERRORS, DetectionMetrics
-from perception.models.detections import Candidates, find_candidates, suppress
 from perception.models.flatformer import FlatFormer
 from perception.nn.pillar_backends import NATIVE, PillarBackend
+from perception.runtime.detections import boxes_of, find_candidates, points_in_range, suppress
 from perception.training.clouds import LabelledPoints
-from perception.training.detection.batches import points_in_range, seen_boxes
+from perception.training.detection.batches import seen_boxes
 from perception.training.detection.settings import DetectionSettings
 from perception.types import Boxes3D
 
@@ -26,13 +26,6 @@ def detect(
         maps = {name: value.float().contiguous() for name, value in network.eval()([points], backend).items()}
     candidates = find_candidates(maps, settings.network, settings.decoding)[0]
     return boxes_of(suppress(candidates, settings.decoding), settings.classes)
-
-
-def boxes_of(candidates: Candidates, classes: Sequence[str]) -> Boxes3D:
-    """Boxes with the names of their classes."""
-    boxes = candidates.boxes
-    names = tuple(classes[label] for label in candidates.labels.tolist())
-    return Boxes3D(boxes[:, :3], boxes[:, 3:6], boxes[:, 6], names, candidates.scores, boxes[:, 7:9])
 
 
 def evaluate_detector(
