@@ -147,6 +147,7 @@ def test_batches_hold_what_can_be_seen(settings: DetectionSettings, clouds: list
     assert batch.truth.heatmap.shape == (2, 2, 32, 32)
 
 
+@pytest.mark.filterwarnings("error")
 def test_gradients_that_are_no_numbers_change_nothing(
     settings: DetectionSettings, clouds: list[LabelledPoints]
 ) -> None:
@@ -154,11 +155,13 @@ def test_gradients_that_are_no_numbers_change_nothing(
     batch = make_batch(range(2), clouds, settings)
     spoilt = replace(batch, truth=batch.truth._replace(heatmap=batch.truth.heatmap * torch.nan))
     before = {name: value.clone() for name, value in trainer.learner.module.named_parameters()}
+    rate = trainer.learning_rate
     trainer.advance([spoilt])
-    assert trainer.skipped == 1
+    assert (trainer.skipped, trainer.step, trainer.learning_rate) == (1, 1, rate)
     assert all(torch.equal(value, before[name]) for name, value in trainer.learner.module.named_parameters())
     trainer.advance([batch])
-    assert trainer.skipped == 0
+    assert (trainer.skipped, trainer.step) == (0, 2)
+    assert trainer.learning_rate > rate
     assert any(not torch.equal(value, before[name]) for name, value in trainer.learner.module.named_parameters())
     for _ in range(MAX_SKIPPED):
         trainer.advance([spoilt])

@@ -133,8 +133,8 @@ class Trainer:
         if not self.skipped or self._half:  # the scaler has to hear of it, and skips the step by itself
             self._scaler.step(self._optimizer)
             self._scaler.update()
-        self._schedule.step()
         if not self.skipped:
+            self._schedule.step()  # counts what the optimiser did, so that a bad start does not eat the warm-up
             self._average.update_parameters(module)
 
     def save(self, file: Path) -> None:
