@@ -32,6 +32,7 @@ from perception.training.loop import CHECKPOINT_FILE, LOG_FILE, deployed_network
 from perception.training.sources import open_clouds
 from perception.training.trainer import MAX_SKIPPED
 from perception.types import Frame, PointCloud
+from tests.training.processes import results_of_processes
 from tests.training.test_moving_boxes import box, street
 
 QUIET = Console(quiet=True)
@@ -81,10 +82,14 @@ def settings() -> DetectionSettings:
     )
 
 
-@pytest.fixture(scope="module")
-def clouds() -> list[LabelledPoints]:
+def three_streets() -> list[LabelledPoints]:
     places = (((4, 3, 0.4),), ((-4, -3, 2.0),), ((3, -4, -1.0), (-4, 4, 0.0)))
     return [street(seed, place) for seed, place in enumerate(places)]
+
+
+@pytest.fixture(scope="module")
+def clouds() -> list[LabelledPoints]:
+    return three_streets()
 
 
 def changed(settings: DetectionSettings, **values: object) -> DetectionSettings:
@@ -162,6 +167,11 @@ def test_gradients_that_are_no_numbers_change_nothing(
     trainer.advance([batch])
     assert (trainer.skipped, trainer.step) == (0, 2)
     assert trainer.learning_rate > rate
+    blinding = torch.tensor([1, 1, 1, torch.inf])
+    trainer.advance([replace(batch, clouds=tuple(cloud * blinding for cloud in batch.clouds))])
+    assert trainer.skipped == 1
+    assert all(torch.isfinite(value).all() for value in trainer.learner.module.buffers())
+    trainer.advance([batch])
     assert any(not torch.equal(value, before[name]) for name, value in trainer.learner.module.named_parameters())
     for _ in range(MAX_SKIPPED):
         trainer.advance([spoilt])
@@ -187,6 +197,15 @@ def test_wrong_configurations_are_one_sentence(
     with pytest.raises(ConfigurationError, match=message) as caught:
         changed(settings, **values)
     assert "\n" not in str(caught.value)
+
+
+def test_two_processes_do_what_one_does(settings: DetectionSettings, tmp_path: Path) -> None:
+    shared = changed(settings, parts=2, batch_size=1)
+    one, two = results_of_processes(shared, "tests.training.test_detection:three_streets", tmp_path)
+    assert one["losses"].shape == (2, 2)
+    torch.testing.assert_close(two["losses"], one["losses"], rtol=1e-5, atol=0)
+    assert len(one["statistics"]) > 20
+    torch.testing.assert_close(two["statistics"], one["statistics"], rtol=1e-5, atol=1e-6)
 
 
 def frames(count: int) -> list[DriveFrame]:

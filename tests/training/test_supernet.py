@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +12,6 @@ from rich.console import Console
 
 from perception.configuration import ConfigurationError
 from perception.runtime import load_engine
-from perception.training.batches import make_batch, samples_of_part
 from perception.training.clouds import LabelledPoints
 from perception.training.command import start
 from perception.training.distributed import Group
@@ -28,6 +22,7 @@ from perception.training.recalibration import recalibrate
 from perception.training.settings import SupernetSettings, TrainingSettings
 from perception.training.trainer import Trainer
 from perception.types import Frame, PointCloud
+from tests.training.processes import batches_of, results_of_processes
 
 QUIET = Console(quiet=True)
 ARCHITECTURE = {"stem": 4, "down": [4, 8, 8, 12], "up": [12, 8, 8, 8], "depth": 2}
@@ -40,13 +35,6 @@ def supernet_settings(settings: TrainingSettings) -> TrainingSettings:
         "supernet": {"elasticity": {"granularity": 4}, "networks_per_step": 3},
     }
     return TrainingSettings.model_validate(values)
-
-
-def batches_of(step: int, trainer: Trainer, clouds: list[LabelledPoints]) -> list[Any]:
-    parts, size = trainer.learner.parts, trainer.settings.batch_size
-    return [
-        make_batch(samples_of_part(step, part, parts, size), clouds, trainer.settings) for part in trainer.own_parts
-    ]
 
 
 def learner_of(trainer: Trainer) -> SupernetLearner:
@@ -143,37 +131,9 @@ def test_more_processes_than_parts_are_refused(
         start(supernet_settings, clouds, group=Group(0, 4))
 
 
-PROCESS = """
-import json, sys
-from pathlib import Path
-import torch
-from perception.training.command import start
-from perception.training.distributed import group_of_torchrun
-from perception.training.settings import TrainingSettings
-sys.path.insert(0, sys.argv[3])
-from tests.training.conftest import tiny_clouds
-from tests.training.test_supernet import batches_of
-torch.set_num_threads(1)
-settings = TrainingSettings.model_validate_json(Path(sys.argv[1]).read_text())
-with group_of_torchrun() as group:
-    clouds = tiny_clouds()
-    trainer = start(settings, clouds, group=group)
-    losses = [trainer.advance(batches_of(step, trainer, clouds)).losses for step in range(2)]
-    if group.leads:
-        Path(sys.argv[2]).write_text(json.dumps(losses))
-"""
-
-
-def test_two_processes_have_the_losses_of_one(supernet_settings: TrainingSettings, tmp_path: Path, top: Path) -> None:
-    (tmp_path / "settings.json").write_text(supernet_settings.model_dump_json())
-    (tmp_path / "process.py").write_text(PROCESS)
-    arguments = [tmp_path / "process.py", tmp_path / "settings.json"]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    for command, result in (([sys.executable], "one.json"), (torchrun, "two.json")):
-        subprocess.run([*command, *arguments, tmp_path / result, top], check=True, env=environment, timeout=180)
-    one, two = (np.array(json.loads((tmp_path / name).read_text())) for name in ("one.json", "two.json"))
+def test_two_processes_have_the_losses_of_one(supernet_settings: TrainingSettings, tmp_path: Path) -> None:
+    one, two = results_of_processes(supernet_settings, "tests.training.conftest:tiny_clouds", tmp_path)
     # The second step's losses are those of the first step's averaged gradients. Later ones drift apart: where gradients
     # are nearly zero, the optimiser's first steps divide their rounding by itself.
-    assert one.shape == (2, 3)
-    np.testing.assert_allclose(two, one, rtol=1e-5)
+    assert one["losses"].shape == (2, 3)
+    torch.testing.assert_close(two["losses"], one["losses"], rtol=1e-5, atol=0)

@@ -31,9 +31,9 @@ class Group:
 
     def sum(self, tensors: Iterable[Tensor]) -> None:
         """Replace tensors by their sums over all processes."""
-        if self.size == 1:
-            return
         tensors = list(tensors)
+        if self.size == 1 or not tensors:
+            return
         together = torch.cat([tensor.reshape(-1) for tensor in tensors])
         dist.all_reduce(together)
         for tensor, part in zip(tensors, together.split([tensor.numel() for tensor in tensors]), strict=True):

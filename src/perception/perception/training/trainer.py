@@ -19,6 +19,7 @@ from perception.training.batch import Batch
 from perception.training.batches import AnySettings
 from perception.training.distributed import Group
 from perception.training.learners import make_learner
+from perception.training.statistics import StepStatistics
 
 MAX_GRADIENT_NORM = 10.0
 #: Steps in a row whose gradients may be no numbers: half precision finds its scale in fewer.
@@ -107,6 +108,7 @@ class Trainer:
         module, parts = self.learner.module.train(), self.learner.parts
         self._optimizer.zero_grad()
         losses = torch.zeros(parts, device=self.device)
+        statistics = StepStatistics(module)
         first: dict[str, float] | None = None
         for part, batch in zip(self.own_parts, batches, strict=True):
             torch.manual_seed((self.settings.seed * 1_000_003 + self.step) * parts + part)  # dropout, as after a resume
@@ -114,13 +116,15 @@ class Trainer:
             self._scaler.scale(loss / parts).backward()
             losses[part] = loss.detach()
             first = first or figures
+            statistics.end_part()
         self._average_gradients(module)
-        self._update(module)
+        statistics.end_step(self.group, parts)
+        self._update(module, statistics)
         self.step += 1
         self.group.sum([losses])
         return StepResult(tuple(losses.tolist()), first or {})
 
-    def _update(self, module: nn.Module) -> None:
+    def _update(self, module: nn.Module, statistics: StepStatistics) -> None:
         """Follow the gradients, unless one of them is no number."""
         self._scaler.unscale_(self._optimizer)
         norm = nn.utils.clip_grad_norm_(module.parameters(), MAX_GRADIENT_NORM)
@@ -133,9 +137,11 @@ class Trainer:
         if not self.skipped or self._half:  # the scaler has to hear of it, and skips the step by itself
             self._scaler.step(self._optimizer)
             self._scaler.update()
-        if not self.skipped:
-            self._schedule.step()  # counts what the optimiser did, so that a bad start does not eat the warm-up
-            self._average.update_parameters(module)
+        if self.skipped:
+            statistics.restore()  # what spoilt the gradients may be in them
+            return
+        self._schedule.step()  # counts what the optimiser did, so that a bad start does not eat the warm-up
+        self._average.update_parameters(module)
 
     def save(self, file: Path) -> None:
         """Write a checkpoint; a crash meanwhile leaves the one before it."""
