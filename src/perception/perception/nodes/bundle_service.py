@@ -8,7 +8,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 
-from perception.bundle.format import BundleDescription
+from perception.bundle.format import CommonDescription
 from perception.nodes.engine_slot import EngineSlot, describe_error
 from perception.ros.diagnostics import OK, WARN, status
 from perception.ros.node_base import ManagedNode
@@ -23,21 +23,29 @@ class BundleService:
     Args:
         node: the node.
         slot: where its worker finds the network.
-        announce: called with the new network's description between the last frame of the old one and the first of
-            the new; it may raise ConfigurationError to keep the old one.
+        accept: called with the description of every network before it becomes the node's; it may raise
+            ConfigurationError to keep the old one, or none.
+        announce: called between the last frame of an old network and the first of a new one; it may raise likewise.
     """
 
-    def __init__(self, node: ManagedNode, slot: EngineSlot, announce: Callable[[BundleDescription], None]) -> None:
+    def __init__(
+        self,
+        node: ManagedNode,
+        slot: EngineSlot,
+        accept: Callable[[CommonDescription], None],
+        announce: Callable[[CommonDescription], None],
+    ) -> None:
         self._node = node
         self._slot = slot
+        self._accept = accept
         self._announce = announce
         self._service = node.create_service(
             LoadBundle, "~/load_bundle", self._on_request, callback_group=MutuallyExclusiveCallbackGroup()
         )
 
-    def configure(self) -> BundleDescription:
+    def configure(self) -> CommonDescription:
         """Load the bundle that the parameters name; errors as of `EngineSlot.load`."""
-        return self._slot.load(self._node.parameters["bundle"], self._settings())
+        return self._slot.load(self._node.parameters["bundle"], self._settings(), self._accept)
 
     def status(self) -> DiagnosticStatus:
         """What /diagnostics says about the network: WARN from a refused request until one that is not."""
@@ -70,7 +78,7 @@ class BundleService:
             response.message = "the node is not configured: set its parameter 'bundle' and configure it"
             return response
         try:
-            new = self._slot.load(request.bundle, self._settings(), self._announce)
+            new = self._slot.load(request.bundle, self._settings(), self._swap)
         except Exception as error:
             response.message = self._refusal(describe_error(error), old.name)
             self._node.get_logger().error(response.message)
@@ -82,6 +90,10 @@ class BundleService:
             )
         self._node.publish_diagnostics()
         return response
+
+    def _swap(self, description: CommonDescription) -> None:
+        self._accept(description)
+        self._announce(description)
 
     @staticmethod
     def _refusal(problem: str, stays: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
-from perception.bundle.format import BundleDescription
+from perception.bundle.format import CommonDescription
 from perception.configuration import ConfigurationError
 from perception.nodes.memory import give_back_freed_memory
 from perception.runtime import Engine
@@ -71,7 +71,7 @@ class EngineSlot:
         self._turnstile = threading.Lock()
 
     @property
-    def description(self) -> BundleDescription | None:
+    def description(self) -> CommonDescription | None:
         """What is loaded, None when nothing is."""
         engine = self._engine
         return None if engine is None else engine.description
@@ -80,8 +80,8 @@ class EngineSlot:
         self,
         bundle: str,
         settings: Mapping[str, Any],
-        on_swap: Callable[[BundleDescription], None] = lambda description: None,
-    ) -> BundleDescription:
+        on_swap: Callable[[CommonDescription], None] = lambda description: None,
+    ) -> CommonDescription:
         """Start a bundle's network, then replace the one that is loaded; on failure that one stays.
 
         Args:
@@ -127,7 +127,7 @@ class EngineSlot:
         if old is not None:
             old.close()
 
-    def _swap(self, engine: Engine, on_swap: Callable[[BundleDescription], None]) -> None:
+    def _swap(self, engine: Engine, on_swap: Callable[[CommonDescription], None]) -> None:
         try:
             with self._between_frames():
                 on_swap(engine.description)
