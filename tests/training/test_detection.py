@@ -17,12 +17,12 @@ from perception.bundle.files import BundleFiles
 from perception.bundle.format import DESCRIPTION_FILE, DetectionDescription, read_any_description
 from perception.configuration import ConfigurationError, parse_settings
 from perception.data.bags import write_drive
+from perception.data.boxes import chosen, joined
 from perception.data.drive import DriveFrame
 from perception.models.checkpoints import load_checkpoint
 from perception.models.flatformer import FlatFormer
 from perception.runtime.detections import points_in_range
 from perception.training.batches import make_batch, prefetched, samples_of_part
-from perception.training.boxes import chosen, joined
 from perception.training.clouds import LabelledPoints
 from perception.training.command import load_configuration, start
 from perception.training.detection.batches import detection_batch, seen_boxes

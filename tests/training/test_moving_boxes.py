@@ -10,10 +10,10 @@ import pytest
 
 from perception.classes import SEMANTIC_KITTI
 from perception.configuration import ConfigurationError
+from perception.data.boxes import chosen, joined, moved, points_inside, turn
 from perception.data.drive import DriveFrame
 from perception.data.sweeps import merged_points
 from perception.training.augmentation import augment_cloud
-from perception.training.boxes import chosen, joined, moved, points_inside, turn
 from perception.training.clouds import LabelledPoints, labelled, make_clouds, moments_of, read_clouds
 from perception.training.object_bank import ObjectBank, object_bank
 from perception.training.pasting import paste_into

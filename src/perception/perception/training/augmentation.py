@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.training.boxes import moved, turn
+from perception.data.boxes import moved, turn
 from perception.training.clouds import LabelledPoints
 from perception.training.object_bank import ObjectBank
 from perception.training.pasting import paste_into

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.classes import ClassSet
-from perception.training.boxes import chosen, moved, turn
+from perception.data.boxes import chosen, moved, turn
 from perception.training.clouds import LabelledPoints
 from perception.types import Boxes3D
 

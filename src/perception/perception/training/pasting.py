@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.training.boxes import joined, moved, turn
+from perception.data.boxes import joined, moved, turn
 from perception.training.clouds import LabelledPoints
 from perception.training.object_bank import (
     CLEARANCE_M,

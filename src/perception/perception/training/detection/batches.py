@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from perception.data.boxes import chosen, points_inside
 from perception.runtime.detections import box_coding, points_in_range
-from perception.training.boxes import chosen, points_inside
 from perception.training.clouds import LabelledPoints
 from perception.training.detection.losses import CenterTruth
 from perception.training.detection.settings import DetectionSettings
