@@ -23,12 +23,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from perception.data.boxes import chosen, points_inside
 from perception.evaluation.detection_metrics import DetectionMetrics
 from perception.evaluation.detection_pictures import DetectedScan, detection_sheet
 from perception.evaluation.latency import summarize_stages
 from perception.evaluation.machine import describe_machine
 from perception.runtime.starting import load_engine
-from perception.training.boxes import chosen, points_inside
 from perception.training.clouds import cache_folder, make_clouds, read_clouds, simulated_drive
 from perception.training.data_settings import SeedRange, SimulatedData
 from perception.types import Boxes3D, Frame, PointCloud
