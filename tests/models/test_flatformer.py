@@ -12,6 +12,7 @@ import torch
 
 from perception.bundle.detection import CenterDecoding, FlatFormerSettings
 from perception.cli import main
+from perception.configuration import ConfigurationError, parse_settings
 from perception.models.flatformer import FlatFormer
 from perception.nn.flat_attention import TokenSequences
 from perception.nn.pillar_backends import DIFFERENTIABLE, NATIVE, REFERENCE
@@ -36,9 +37,12 @@ SMALL = FlatFormerSettings(
 )
 
 
-def small_network() -> FlatFormer:
+BLOCKS = pytest.mark.parametrize("block", ["plain", "lite"])
+
+
+def small_network(block: str = "plain") -> FlatFormer:
     torch.manual_seed(0)
-    return FlatFormer(SMALL, 2).eval()
+    return FlatFormer(SMALL.model_copy(update={"block": block}), 2).eval()
 
 
 def cloud(points: int, seed: int = 0) -> torch.Tensor:
@@ -75,9 +79,10 @@ def test_a_spoilt_weight_is_traced_to_its_stage(
     assert f"first misses at {stage} " in capsys.readouterr().out
 
 
+@BLOCKS
 @pytest.mark.parametrize("counts", [(300, 200), (300, 0), (5, 300), (1, 1)])
-def test_all_backends_agree(counts: tuple[int, ...]) -> None:
-    network, clouds = small_network(), [cloud(count, seed) for seed, count in enumerate(counts)]
+def test_all_backends_agree(counts: tuple[int, ...], block: str) -> None:
+    network, clouds = small_network(block), [cloud(count, seed) for seed, count in enumerate(counts)]
     with torch.inference_mode():
         native, plain, differentiable = (network(clouds, backend) for backend in (NATIVE, REFERENCE, DIFFERENTIABLE))
     for name, value in native.items():
@@ -85,32 +90,68 @@ def test_all_backends_agree(counts: tuple[int, ...]) -> None:
         torch.testing.assert_close(value, differentiable[name], rtol=1e-4, atol=1e-5, msg=name)
 
 
-@pytest.mark.parametrize("points", [0, 1, 3])
-def test_clouds_of_few_points_give_whole_maps(points: int) -> None:
+@BLOCKS
+def test_clouds_of_a_batch_do_not_meet(block: str) -> None:
+    network, clouds = small_network(block), [cloud(300), cloud(0), cloud(200, 1), cloud(3, 2)]
     with torch.inference_mode():
-        maps = small_network()([cloud(points)])
+        together = network.encode(clouds, REFERENCE).bev
+        alone = torch.cat([network.encode([one], REFERENCE).bev for one in clouds])
+    torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-6)
+
+
+def test_a_convolution_reaches_along_the_walk() -> None:
+    network = small_network("lite")
+    attention = network.middle_encoder.block_list[0].block[0].attn
+    with torch.no_grad():
+        places = network.encode([cloud(200)], REFERENCE).pillars
+    where = TokenSequences(places.coords, places.counts, SMALL.grid_size, 4, 8, REFERENCE)
+    x = torch.randn(len(places.coords), 16, requires_grad=True)
+    local = attention(x, where, 0, network.middle_encoder.position)[:, 8:]
+    order = where.order(0).long()
+    local[order[20]].sum().backward()
+    reached = torch.nonzero(x.grad[order].any(1)).flatten().tolist()
+    assert reached == list(range(16, 25))
+    assert not x.grad[:, :8].any()
+
+
+@BLOCKS
+@pytest.mark.parametrize("points", [0, 1, 3])
+def test_clouds_of_few_points_give_whole_maps(points: int, block: str) -> None:
+    with torch.inference_mode():
+        maps = small_network(block)([cloud(points)])
     assert {name: tuple(value.shape) for name, value in maps.items()}["heatmap"] == (1, 2, 16, 16)
     assert all(torch.isfinite(value).all() for value in maps.values())
 
 
-def test_every_parameter_learns() -> None:
-    network = small_network().train()
+@BLOCKS
+def test_every_parameter_learns(block: str) -> None:
+    network = small_network(block).train()
     maps = network([cloud(300), cloud(200, 1)], DIFFERENTIABLE)
     sum((value**2).sum() for value in maps.values()).backward()
     without = [name for name, parameter in network.named_parameters() if parameter.grad is None]
     assert without == []
 
 
-def test_a_layer_has_the_gradient_that_its_values_say() -> None:
-    network = small_network().double()
-    block = network.middle_encoder.block_list[0]
+@BLOCKS
+def test_a_layer_has_the_gradient_that_its_values_say(block: str) -> None:
+    network = small_network(block).double()
+    layers = network.middle_encoder.block_list[0]
     with torch.no_grad():
         encoded = network.float().encode([cloud(60)], REFERENCE)
     network.double()
     where = TokenSequences(encoded.pillars.coords, encoded.pillars.counts, SMALL.grid_size, 4, 8, REFERENCE)
     x = encoded.features[0].double().requires_grad_()
     position = network.middle_encoder.position.double()
-    assert torch.autograd.gradcheck(lambda tokens: block(tokens, where, position), (x,), fast_mode=True)
+    assert torch.autograd.gradcheck(lambda tokens: layers(tokens, where, position), (x,), fast_mode=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"block": "lite", "heads": 1}, "even number of heads, found 1"), ({"kernel_size": 4}, "must be odd, found 4")],
+)
+def test_blocks_that_cannot_be_are_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        parse_settings(FlatFormerSettings, SMALL.model_dump() | changes, "bundle.yaml")
 
 
 def test_boxes_of_one_object_become_one() -> None:

@@ -116,11 +116,11 @@ def test_it_learns_to_find_what_it_was_shown(settings: DetectionSettings, clouds
     assert set(found.class_names) == {"truck"}
 
 
-@pytest.mark.parametrize("blocks", [0, 1])
+@pytest.mark.parametrize("changes", [{"blocks": 0}, {"block": "plain"}, {"block": "lite"}])
 def test_a_resumed_run_equals_an_uninterrupted_one(
-    settings: DetectionSettings, clouds: list[LabelledPoints], tmp_path: Path, blocks: int
+    settings: DetectionSettings, clouds: list[LabelledPoints], tmp_path: Path, changes: dict[str, object]
 ) -> None:
-    settings = changed(settings, network=settings.network.model_dump() | {"blocks": blocks})
+    settings = changed(settings, network=settings.network.model_dump() | changes)
     whole = start(settings, clouds)
     train(whole, clouds, clouds, tmp_path / "whole", QUIET)
     interrupted = start(settings, clouds)
@@ -255,10 +255,13 @@ def test_boxes_of_no_class_are_background(settings: DetectionSettings, clouds: l
     assert len(detection_batch([nothing], settings).truth.cells) == 0
 
 
-def test_the_demos_differ_in_their_transformer_alone() -> None:
-    flatformer, pointpillars = (load_configuration(f"{name}_street") for name in ("flatformer", "pointpillars"))
-    without = {"name": "", "network": flatformer.network.model_copy(update={"blocks": 0})}
-    assert flatformer.model_copy(update=without) == pointpillars.model_copy(update={"name": ""})
-    for settings in (flatformer, pointpillars):
+@pytest.mark.parametrize(
+    ("name", "changes"), [("pointpillars_street", {"blocks": 0}), ("flatformer_lite_street", {"block": "lite"})]
+)
+def test_the_demos_differ_in_their_transformer_alone(name: str, changes: dict[str, object]) -> None:
+    flatformer, other = load_configuration("flatformer_street"), load_configuration(name)
+    expected = {"name": name, "network": flatformer.network.model_copy(update=changes)}
+    assert flatformer.model_copy(update=expected) == other
+    for settings in (flatformer, other):
         network = FlatFormer(settings.network, len(settings.classes))
         assert sum(value.numel() for value in network.state_dict().values()) * 2 < 8_000_000

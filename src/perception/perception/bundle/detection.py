@@ -24,6 +24,9 @@ class FlatFormerSettings(Settings):
         point_channels: features of a point: x, y, z, intensity and one more.
         point_layers: channels of the layers that describe pillars.
         blocks: of four layers each; with none this is PointPillars (Lang et al., CVPR 2019) with the same head.
+        block: plain: every channel through group attention; lite: half of the channels and heads through group
+            attention, the other half through a convolution along the walk (Wu et al., Lite Transformer, ICLR 2020).
+        kernel_size: neighbours along the walk, itself included, that the convolution of a lite block reaches.
         channels, heads, hidden: of a layer: tokens, attention, feed-forward network.
         window: cells along the edge of a window.
         group_size: tokens of a group; 13 x 13 windows have groups of 144 in the official configuration, 9 x 9 windows
@@ -37,6 +40,8 @@ class FlatFormerSettings(Settings):
     point_channels: int = pydantic.Field(default=5, ge=3)
     point_layers: tuple[Count, ...] = (64, 128)
     blocks: int = pydantic.Field(default=2, ge=0)
+    block: Literal["plain", "lite"] = "plain"
+    kernel_size: int = pydantic.Field(default=9, ge=1, le=31)
     channels: Count = 128
     heads: Count = 8
     hidden: Count = 256
@@ -55,9 +60,23 @@ class FlatFormerSettings(Settings):
             raise ValueError(f"point_layers end with {self.point_layers[-1]} channels for tokens of {self.channels}")
         if self.channels % (4 * self.heads) or self.channels // self.heads > 32:
             raise ValueError(f"{self.channels} channels cannot be shared by {self.heads} heads of at most 32 channels")
+        if self.block == "lite" and self.heads % 2:
+            raise ValueError(f"lite blocks need an even number of heads, found {self.heads}")
+        if self.kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size must be odd, found {self.kernel_size}")
         if len({len(self.backbone_channels), len(self.backbone_layers), len(self.neck_channels)}) > 1:
             raise ValueError("backbone_channels, backbone_layers and neck_channels must have as many stages")
         return self
+
+    @property
+    def attended_channels(self) -> int:
+        """Channels that go through group attention; the others of a lite block go through its convolution."""
+        return self.channels if self.block == "plain" else self.channels // 2
+
+    @property
+    def block_kernel_size(self) -> int | None:
+        """The convolution of a lite block; None for plain ones."""
+        return None if self.block == "plain" else self.kernel_size
 
     @property
     def grid_size(self) -> tuple[int, int]:

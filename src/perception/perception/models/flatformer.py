@@ -40,10 +40,10 @@ class FlatFormerEncoder(nn.Module):
 
     def __init__(self, settings: FlatFormerSettings) -> None:
         super().__init__()
-        self.block_list = nn.ModuleList(
-            FlatFormerBlock(settings.channels, settings.heads, settings.hidden) for _ in range(settings.blocks)
-        )
-        table = ops.sine_table(max(settings.grid_size), settings.channels // 2, settings.position_temperature)
+        block = (settings.channels, settings.heads, settings.hidden, settings.block_kernel_size)
+        self.block_list = nn.ModuleList(FlatFormerBlock(*block) for _ in range(settings.blocks))
+        channels = settings.attended_channels // 2
+        table = ops.sine_table(max(settings.grid_size), channels, settings.position_temperature)
         self.register_buffer("position", torch.from_numpy(table), persistent=False)
         self.position: Tensor
 

@@ -24,6 +24,7 @@ class TokenSequences:
 
     Attributes:
         coords: int32 [N, 3], batch, y, x.
+        counts: tokens of each batch element, one after the other in every walk.
         backend: what found them, and what layers compute with.
     """
 
@@ -47,8 +48,8 @@ class TokenSequences:
             backend: what to compute with.
         """
         self.coords = coords
+        self.counts = counts
         self.backend = backend
-        self._counts = counts
         self._size = size
         self._window = window
         self._group_size = group_size
@@ -58,35 +59,46 @@ class TokenSequences:
         """Row of each position of the walk `WALKS[number]`, int32 [N]."""
         if number not in self._orders:
             axis, shifted = WALKS[number]
-            walk = ops.WindowWalk(len(self._counts), self._size, (self._window, self._window), axis, shifted)
+            walk = ops.WindowWalk(len(self.counts), self._size, (self._window, self._window), axis, shifted)
             self._orders[number] = self.backend.window_order(self.coords, walk)
         return self._orders[number]
 
     @cached_property
     def groups(self) -> ops.TokenGroups:
         """The groups, which are those of every walk."""
-        return self.backend.group_tokens(self._counts, self._group_size, self.coords)
+        return self.backend.group_tokens(self.counts, self._group_size, self.coords)
 
 
 class _Projections(nn.Module):
-    """The weights of an attention, named and laid out as in torch.nn.MultiheadAttention."""
+    """The weights of an attention, named and laid out as in torch.nn.MultiheadAttention.
 
-    def __init__(self, channels: int) -> None:
+    Args:
+        channels: of queries, keys and values.
+        width: of what is projected in the end.
+    """
+
+    def __init__(self, channels: int, width: int) -> None:
         super().__init__()
         self.in_proj_weight = nn.Parameter(torch.empty(3 * channels, channels))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * channels))
-        self.out_proj = nn.Linear(channels, channels)
+        self.out_proj = nn.Linear(width, width)
         nn.init.xavier_uniform_(self.in_proj_weight)
         nn.init.zeros_(self.out_proj.bias)
 
 
 class GroupAttention(nn.Module):
-    """Multi-head attention within groups; queries and keys know where their tokens are."""
+    """Multi-head attention within groups; queries and keys know where their tokens are.
 
-    def __init__(self, channels: int, heads: int) -> None:
+    Args:
+        channels: of the tokens.
+        heads: of the attention.
+        width: of what the layer projects afterwards; the tokens' channels by default.
+    """
+
+    def __init__(self, channels: int, heads: int, width: int | None = None) -> None:
         super().__init__()
         self.heads = heads
-        self.attn = _Projections(channels)
+        self.attn = _Projections(channels, channels if width is None else width)
 
     def forward(self, x: Tensor, sequences: TokenSequences, walk: int, position: Tensor) -> Tensor:
         """Attend; the result is not yet projected: float [N, C] from [N, C]."""
@@ -99,18 +111,52 @@ class GroupAttention(nn.Module):
         return backend.group_attention(q, k, value, self.heads, sequences.groups, sequences.order(walk))
 
 
+class LongShortAttention(GroupAttention):
+    """Long-short range attention (Wu et al., Lite Transformer, ICLR 2020, section 3) on flattened windows.
+
+    The first half of the channels attends within groups, with half of the heads. The second half passes a gated linear
+    unit and a convolution of each channel along the walk. The layer's projection takes both halves side by side, where
+    the paper has a projection for each: it costs the same passes over memory and lets the halves meet.
+
+    Args:
+        channels: of the tokens.
+        heads: of the attention, were it for all channels.
+        kernel_size: neighbours along the walk that the convolution reaches.
+    """
+
+    def __init__(self, channels: int, heads: int, kernel_size: int) -> None:
+        half = channels // 2
+        super().__init__(half, heads // 2, channels)
+        self.gated = nn.Linear(half, 2 * half)
+        self.kernel = nn.Parameter(torch.empty(kernel_size, half))
+        nn.init.uniform_(self.kernel, -(kernel_size**-0.5), kernel_size**-0.5)
+
+    def forward(self, x: Tensor, sequences: TokenSequences, walk: int, position: Tensor) -> Tensor:
+        """Attend and convolve; the result is not yet projected: float [N, C] from [N, C]."""
+        far, near = (half.contiguous() for half in x.chunk(2, 1))
+        attended = super().forward(far, sequences, walk, position)
+        gated = sequences.backend.linear(near, self.gated.weight, self.gated.bias)
+        order = sequences.order(walk)
+        local = sequences.backend.sequence_convolution(gated, order, sequences.counts, self.kernel)
+        return torch.cat([attended, local], 1)
+
+
 class FlatFormerLayer(nn.Module):
-    """Group attention and a feed-forward network, each added to its input and normalised afterwards.
+    """Attention and a feed-forward network, each added to its input and normalised afterwards.
 
     Args:
         channels: of the tokens.
         heads: of the attention.
         hidden: channels between the two layers of the feed-forward network.
+        kernel_size: of the convolution of a long-short range attention; None for group attention alone.
     """
 
-    def __init__(self, channels: int, heads: int, hidden: int) -> None:
+    def __init__(self, channels: int, heads: int, hidden: int, kernel_size: int | None = None) -> None:
         super().__init__()
-        self.attn = GroupAttention(channels, heads)
+        if kernel_size is None:
+            self.attn = GroupAttention(channels, heads)
+        else:
+            self.attn = LongShortAttention(channels, heads, kernel_size)
         self.fc1 = nn.Linear(channels, hidden)
         self.fc2 = nn.Linear(hidden, channels)
         self.norm1 = nn.LayerNorm(channels, NORM_EPS)
@@ -126,11 +172,11 @@ class FlatFormerLayer(nn.Module):
 
 
 class FlatFormerBlock(nn.Module):
-    """A layer for each walk."""
+    """A layer for each walk; see `FlatFormerLayer` for the arguments."""
 
-    def __init__(self, channels: int, heads: int, hidden: int) -> None:
+    def __init__(self, channels: int, heads: int, hidden: int, kernel_size: int | None = None) -> None:
         super().__init__()
-        self.block = nn.ModuleList(FlatFormerLayer(channels, heads, hidden) for _ in WALKS)
+        self.block = nn.ModuleList(FlatFormerLayer(channels, heads, hidden, kernel_size) for _ in WALKS)
 
     def forward(self, x: Tensor, sequences: TokenSequences, position: Tensor) -> Tensor:
         """Apply the layers."""

@@ -30,6 +30,7 @@ class PillarBackend:
         group_tokens: counts, group size, an array in the right place -> TokenGroups.
         add_position: features, coords, table -> [N, C].
         group_attention: q, k, v, heads, groups, order -> [N, C].
+        sequence_convolution: gated [N, 2 C], order, counts, kernel [K, C] -> [N, C].
         pillars_to_map: features, coords, batches, (H, W) -> [B, C, H, W].
     """
 
@@ -41,6 +42,7 @@ class PillarBackend:
     group_tokens: Callable[[Sequence[int], int, Any], ops.TokenGroups]
     add_position: Callable[[Tensor, Any, Tensor], Tensor]
     group_attention: Callable[..., Tensor]
+    sequence_convolution: Callable[[Tensor, Any, Sequence[int], Tensor], Tensor]
     pillars_to_map: Callable[[Tensor, Any, int, tuple[int, int]], Tensor]
 
 
@@ -94,6 +96,10 @@ def _fast_group_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, groups: o
     return torch.zeros_like(slots[:tokens]).index_copy(0, order, slots[win2flat])
 
 
+def _plain_sequence_convolution(gated: Tensor, order: Any, counts: Sequence[int], kernel: Tensor) -> Tensor:
+    return reference_pillars.sequence_convolution(gated, torch.as_tensor(order), counts, kernel)
+
+
 def _plain_map(features: Tensor, coords: Any, batches: int, size: tuple[int, int]) -> Tensor:
     batch, y, x = torch.as_tensor(coords).long().unbind(1)
     cells = features.new_zeros(batches, *size, features.shape[1]).index_put((batch, y, x), features)
@@ -110,6 +116,7 @@ NATIVE = PillarBackend(
     group_tokens=ops.group_tokens,
     add_position=_as_tensor(ops.add_position),
     group_attention=_as_tensor(ops.group_attention),
+    sequence_convolution=_plain_sequence_convolution,
     pillars_to_map=_as_tensor(ops.pillars_to_map),
 )
 
@@ -123,6 +130,7 @@ REFERENCE = PillarBackend(
     group_tokens=_plain_group_tokens,
     add_position=_plain_add_position,
     group_attention=_plain_group_attention,
+    sequence_convolution=_plain_sequence_convolution,
     pillars_to_map=_plain_map,
 )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 if TYPE_CHECKING:
     from perception.ops.pillars import PillarGrid
@@ -117,3 +118,14 @@ def add_position(features: Tensor, coords: Tensor, table: Tensor) -> Tensor:
     """Add table[x] to the first half of the channels and table[y] to the second half."""
     x, y = coords[:, 2].long(), coords[:, 1].long()
     return features + torch.cat([table[x], table[y]], 1)
+
+
+def sequence_convolution(gated: Tensor, order: Tensor, counts: Sequence[int], kernel: Tensor) -> Tensor:
+    """Gate rows [N, 2 C] and convolve each channel along the sequence of its batch element; [N, C]."""
+    rows, (size, channels) = order.long(), kernel.shape
+    convolved = [gated.new_zeros(0, channels)]
+    for part in functional.glu(gated[rows], 1).split(list(counts)):
+        if len(part):
+            padded = functional.pad(part.T[None], (size // 2, size // 2))
+            convolved.append(functional.conv1d(padded, kernel.T[:, None], groups=channels)[0].T)
+    return gated.new_zeros(len(rows), channels).index_copy(0, rows, torch.cat(convolved))
