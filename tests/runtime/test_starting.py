@@ -37,7 +37,7 @@ def test_on_a_gpu_it_is_warmed_up_and_then_checked(monkeypatch, bundle):
     asked = serve(monkeypatch, engine)
     assert start_engine(bundle, "cuda", threads=2) is engine
     assert engine.calls == ["warm_up", "forward"]
-    assert asked == [(bundle.resolve(), "cuda", 2, None)]
+    assert asked == [(bundle.resolve(), "cuda", 2, None, None)]
 
 
 def test_on_a_cpu_the_check_is_the_first_run(monkeypatch, bundle):

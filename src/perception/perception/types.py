@@ -17,8 +17,9 @@ class PointCloud:
     """One LiDAR sweep.
 
     Attributes:
-        points: float32 [N, 4]: x, y, z in metres in the sensor's frame, and intensity in 0..1. May be a read-only
-            strided view of a message's buffer.
+        points: float32 [N, 4]: x, y, z in metres in the sensor's frame, and intensity in 0..1; for a detector of
+            several sweeps [N, 5], with the time lag of each point in seconds. May be a read-only strided view of a
+            message's buffer.
         time_s: float32 [N] or None: when each point was measured, relative to the sweep's stamp.
         ring: uint16 [N] or None: the laser that measured each point, counted from the lowest.
     """

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
-from perception.bundle.format import BundleDescription, PvcnnSettings
+from perception.bundle.detection import HEAD_MAPS
+from perception.bundle.format import BundleDescription, CommonDescription, DetectionDescription, PvcnnSettings
 from perception.bundle.graph import CheckedGraph, Operation, Spec
 from perception.configuration import ConfigurationError
 
@@ -12,47 +14,77 @@ from perception.configuration import ConfigurationError
 MOST_FRAME_BYTES = 64 << 30
 
 
-def check_interface(graph: CheckedGraph, description: BundleDescription, source: object) -> None:
-    """Check that a graph takes what engines give it, and gives the scores of every class.
+class Interface(NamedTuple):
+    """What the graph of a network takes and gives.
+
+    Attributes:
+        inputs: by role.
+        outputs: by role; float16 will do as well.
+    """
+
+    inputs: dict[str, Spec]
+    outputs: dict[str, Spec]
+
+
+def check_interface(graph: CheckedGraph, description: CommonDescription, source: object) -> None:
+    """Check that a graph takes what engines give it, and gives what they need.
 
     Raises:
         ConfigurationError: one sentence that names the input or output.
     """
-    expected, scores = interface_of(description)
+    expected, wanted = interface_of(description)
     found = graph.graph.inputs
     if found != expected:
         role = next(role for role in [*expected, *found] if expected.get(role) != found.get(role))
         raise ConfigurationError(
             f"{source}: the input '{role}' is {found.get(role, 'missing')}, expected {expected.get(role, 'none')}"
         )
-    output = graph.specs.get(graph.graph.outputs.get("scores", ""))
-    if list(graph.graph.outputs) != ["scores"] or output is None:
-        raise ConfigurationError(f"{source}: its outputs are {sorted(graph.graph.outputs)}, expected ['scores']")
-    if output.shape != scores.shape or output.dtype not in ("float32", "float16"):
-        raise ConfigurationError(f"{source}: the output 'scores' is {output}, expected {scores}")
+    outputs = graph.graph.outputs
+    if outputs.keys() != wanted.keys():
+        raise ConfigurationError(f"{source}: its outputs are {sorted(outputs)}, expected {sorted(wanted)}")
+    for role, spec in wanted.items():
+        output = graph.specs[outputs[role]]
+        if output.shape != spec.shape or output.dtype not in ("float32", "float16"):
+            raise ConfigurationError(f"{source}: the output '{role}' is {output}, expected {spec}")
 
 
-def interface_of(description: BundleDescription) -> tuple[dict[str, Spec], Spec]:
-    """What the graph of a network takes, by role, and its scores."""
-    channels, classes = description.network.input_channels, len(description.classes)
+def interface_of(description: CommonDescription) -> Interface:
+    """What the graph of a network takes and gives."""
+    classes = len(description.classes)
+    if isinstance(description, DetectionDescription):
+        network = description.network
+        points = Spec(dtype="float32", shape=("points", network.point_channels))
+        maps = Spec(dtype="float32", shape=(1, sum(HEAD_MAPS.values()) + classes, *network.grid_size))
+        return Interface({"points": points}, {"maps": maps})
+    assert isinstance(description, BundleDescription)
+    channels = description.network.input_channels
     if isinstance(description.network, PvcnnSettings):
         points = Spec(dtype="float32", shape=("blocks", channels, "points"))
-        return {"points": points}, Spec(dtype="float32", shape=("blocks", classes, "points"))
+        return Interface({"points": points}, {"scores": Spec(dtype="float32", shape=("blocks", classes, "points"))})
     coords = Spec(dtype="int32", shape=("voxels/1", 4))
     features = Spec(dtype="float32", shape=("voxels/1", channels))
-    return {"coords": coords, "features": features}, Spec(dtype="float32", shape=("voxels/1", classes))
+    scores = Spec(dtype="float32", shape=("voxels/1", classes))
+    return Interface({"coords": coords, "features": features}, {"scores": scores})
 
 
-def largest_counts(graph: CheckedGraph, description: BundleDescription) -> dict[str, int]:
+def capacity_of(description: CommonDescription) -> tuple[int, str]:
+    """The most that a frame may hold, and of what: voxels or points."""
+    if isinstance(description, DetectionDescription):
+        return description.capacity_points, "points"
+    assert isinstance(description, BundleDescription)
+    return description.capacity_voxels, "voxels"
+
+
+def largest_counts(graph: CheckedGraph, description: CommonDescription) -> dict[str, int]:
     """The sizes that have names, for the largest frame: no level has more voxels than the cloud's capacity."""
     names = {size for spec in graph.specs.values() for size in spec.shape if isinstance(size, str)}
-    counts = dict.fromkeys(names, description.capacity_voxels)
+    counts = dict.fromkeys(names, capacity_of(description)[0])
     if isinstance(description.network, PvcnnSettings):
         counts |= {"blocks": 1, "points": description.network.blocks.points}
     return counts
 
 
-def check_memory(graph: CheckedGraph, description: BundleDescription, source: object) -> None:
+def check_memory(graph: CheckedGraph, description: CommonDescription, source: object) -> None:
     """Check that no moment of the largest frame needs more memory than any robot has.
 
     Raises:
@@ -61,9 +93,10 @@ def check_memory(graph: CheckedGraph, description: BundleDescription, source: ob
     counts = largest_counts(graph, description)
     most = max(live_bytes(graph, counts), key=lambda moment: moment[1])
     if most[1] > MOST_FRAME_BYTES:
+        capacity, of_what = capacity_of(description)
         raise ConfigurationError(
-            f"{source}: '{most[0].name}' would need {most[1] >> 30} GiB for {description.capacity_voxels} voxels, "
-            f"more than the {MOST_FRAME_BYTES >> 30} GiB allowed; lower capacity_voxels or take a smaller network"
+            f"{source}: '{most[0].name}' would need {most[1] >> 30} GiB for {capacity} {of_what}, "
+            f"more than the {MOST_FRAME_BYTES >> 30} GiB allowed; lower capacity_{of_what} or take a smaller network"
         )
 
 

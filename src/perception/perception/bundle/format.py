@@ -158,6 +158,8 @@ class DetectionDescription(CommonDescription):
     network: FlatFormerSettings
     #: From the head's maps to boxes.
     decoding: CenterDecoding
+    #: Clouds with more points within the range are thinned evenly.
+    capacity_points: int = pydantic.Field(default=1_000_000, ge=1, le=10_000_000)
     #: How many sweeps a cloud is made of; with more than one the last feature of a point is its time lag in seconds.
     sweeps: int = pydantic.Field(default=1, ge=1, le=3)
 
@@ -201,12 +203,17 @@ def _content(files: BundleFiles) -> tuple[Path, Any]:
 
 
 def load_description(folder: Path) -> BundleDescription:
-    """Read a bundle's description and check its weights against the checksum.
+    """Read the description of a network that labels points, and check its weights against the checksum.
 
     Raises:
         ConfigurationError: a missing or wrong bundle.yaml, missing weights, or weights that were changed.
     """
     files = BundleFiles(folder, DESCRIPTION_FILE)
     description = read_description(files)
-    files.read(WEIGHTS_FILE, MOST_WEIGHTS_BYTES, description.weights_sha256)
+    check_weights_file(files, description)
     return description
+
+
+def check_weights_file(files: BundleFiles, description: CommonDescription) -> None:
+    """Check a bundle's weights against the checksum; ConfigurationError where they are missing or were changed."""
+    files.read(WEIGHTS_FILE, MOST_WEIGHTS_BYTES, description.weights_sha256)

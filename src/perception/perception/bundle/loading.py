@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, overload
 
 from numpy.typing import NDArray
 
@@ -15,8 +15,9 @@ from perception.bundle.format import (
     DESCRIPTION_FILE,
     MOST_WEIGHTS_BYTES,
     WEIGHTS_FILE,
-    BundleDescription,
-    read_description,
+    CommonDescription,
+    Description,
+    read_any_description,
 )
 from perception.bundle.graph import GRAPH_FILE, CheckedGraph, parse_graph
 from perception.bundle.index_checks import check_indices
@@ -31,8 +32,8 @@ MOST_FILE_BYTES = 2 << 30
 
 
 @dataclass(frozen=True)
-class Bundle:
-    """A deployable network.
+class Bundle(Generic[Description]):
+    """A deployable network of any task.
 
     Attributes:
         folder: where it lies.
@@ -43,13 +44,21 @@ class Bundle:
     """
 
     folder: Path
-    description: BundleDescription
+    description: Description
     graph: CheckedGraph
     tensors: Mapping[str, NDArray[Any]]
     contents: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def load_bundle(folder: Path, description: BundleDescription | None = None) -> Bundle:
+@overload
+def load_bundle(folder: Path, description: None = None) -> Bundle[Any]: ...
+
+
+@overload
+def load_bundle(folder: Path, description: Description) -> Bundle[Description]: ...
+
+
+def load_bundle(folder: Path, description: CommonDescription | None = None) -> Bundle[Any]:
     """Read a bundle, every file once, and check that all of it fits together.
 
     Args:
@@ -60,7 +69,7 @@ def load_bundle(folder: Path, description: BundleDescription | None = None) -> B
         ConfigurationError: one sentence that says which file is missing, damaged or does not fit.
     """
     files = BundleFiles(folder, DESCRIPTION_FILE)
-    description = description or read_description(files)
+    description = description or read_any_description(files)
     if GRAPH_FILE not in description.files:
         raise ConfigurationError(
             f"{folder}: holds weights but no graph; run: perception export {folder} --out {folder}"
@@ -80,7 +89,7 @@ def load_bundle(folder: Path, description: BundleDescription | None = None) -> B
     return Bundle(folder, description, graph, tensors, contents)
 
 
-def _read_weights(files: BundleFiles, description: BundleDescription) -> dict[str, NDArray[Any]]:
+def _read_weights(files: BundleFiles, description: CommonDescription) -> dict[str, NDArray[Any]]:
     source = files.folder / WEIGHTS_FILE
     tensors = parse_tensors(files.read(WEIGHTS_FILE, MOST_WEIGHTS_BYTES, description.weights_sha256), source)
     check_weights(tensors, source)
@@ -88,7 +97,7 @@ def _read_weights(files: BundleFiles, description: BundleDescription) -> dict[st
 
 
 def _read_graph(
-    files: BundleFiles, description: BundleDescription, tensors: Mapping[str, NDArray[Any]]
+    files: BundleFiles, description: CommonDescription, tensors: Mapping[str, NDArray[Any]]
 ) -> CheckedGraph:
     source = files.folder / GRAPH_FILE
     values = parse_json(files.read(GRAPH_FILE, MOST_GRAPH_BYTES, description.files[GRAPH_FILE]), source)

@@ -1,7 +1,7 @@
 """Executing bundles: `start_engine` gives an `Engine`, whose `forward` turns a `Frame` into a result."""
 
-from perception.runtime.engine import Engine, load_engine
+from perception.runtime.engine import Engine, Task, load_engine
 from perception.runtime.starting import start_engine
 from perception.runtime.timing import StageTimer
 
-__all__ = ["Engine", "StageTimer", "load_engine", "start_engine"]
+__all__ = ["Engine", "StageTimer", "Task", "load_engine", "start_engine"]

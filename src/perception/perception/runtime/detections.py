@@ -32,6 +32,11 @@ class Candidates(NamedTuple):
     labels: NDArray[np.int32]
 
 
+def no_candidates() -> Candidates:
+    """None at all."""
+    return Candidates(np.empty((0, 9), np.float32), np.empty(0, np.float32), np.empty(0, np.int32))
+
+
 def points_in_range(points: NDArray[np.float32], range_m: Sequence[float]) -> NDArray[np.float32]:
     """Take the points within lowest x, y, z and highest x, y, z, as the official data pipeline does.
 

@@ -1,12 +1,13 @@
-"""The engine of bundles with a graph: NumPy, our kernels and dense engines; no training framework."""
+"""Engines of bundles with a graph: NumPy, our kernels and dense engines; no training framework."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from perception.bundle.format import BundleDescription, PvcnnSettings
+from perception.bundle.format import BundleDescription, Description, PvcnnSettings
 from perception.bundle.loading import Bundle, load_bundle
 from perception.ops import memory
 from perception.ops.arrays import Array
@@ -28,8 +29,11 @@ if TYPE_CHECKING:
 NATIVE = "native"
 
 
-class NativeSegmentationEngine:
-    """Labels every point of a frame. Several engines may run in one process, each called by one thread at a time.
+Result = TypeVar("Result")
+
+
+class NativeEngine(ABC, Generic[Description, Result]):
+    """Turns frames into results. Several engines may run in one process, each called by one thread at a time.
 
     Attributes:
         description: what the bundle's bundle.yaml says.
@@ -39,7 +43,7 @@ class NativeSegmentationEngine:
     def __init__(
         self,
         folder: Path,
-        description: BundleDescription,
+        description: Description,
         device: str = "cpu",
         threads: int | None = None,
         options: EngineOptions | None = None,
@@ -59,20 +63,20 @@ class NativeSegmentationEngine:
         bundle = load_bundle(folder, description)
         self.description = description
         self._place = open_place(device)
+        self._threads = threads
         try:
             self.executor = load_executor(bundle, device, threads, self._place, options)
-            self._labeller = make_labeller(self.executor, description, threads, self._place)
         except BaseException:
             self._place.close()
             raise
 
     def warm_up(self, frame: Frame | None = None) -> None:
-        """Label a frame once, by default a made-up one; on a GPU, kinds of layers that are new to it are measured."""
+        """Run a frame once, by default a made-up one; on a GPU, kinds of layers that are new to it are measured."""
         tuner = self._place.tuner
         if tuner is not None:
             tuner.measures = True
         try:
-            self.forward(frame or made_up_frame())
+            self.forward(frame or self.made_up_frame())
         finally:
             if tuner is not None:
                 tuner.measures = False
@@ -80,20 +84,36 @@ class NativeSegmentationEngine:
     def update(self, calibration: Any) -> None:
         """Take new calibration of the sensors; networks of one LiDAR have none."""
 
-    def forward(self, frame: Frame) -> LabelledCloud:
-        """Label a frame; see `perception.runtime.Engine.forward`."""
-        return label_frame(self._labeller, frame, self._place.timer())
+    @abstractmethod
+    def forward(self, frame: Frame) -> Result:
+        """Run the network on a frame; see `perception.runtime.Engine.forward`."""
+
+    @abstractmethod
+    def made_up_frame(self) -> Frame:
+        """A frame to warm up with."""
 
     def close(self) -> None:
         """Free the network."""
         self.executor.close()
-        del self._labeller
         self._place.close()
         memory.release()  # buffers of its sizes, which the next network may never ask for
 
 
+class NativeSegmentationEngine(NativeEngine[BundleDescription, LabelledCloud]):
+    """Labels every point of a frame."""
+
+    def forward(self, frame: Frame) -> LabelledCloud:
+        """Label a frame; see `perception.runtime.Engine.forward`."""
+        labeller = make_labeller(self.executor, self.description, self._threads, self._place)
+        return label_frame(labeller, frame, self._place.timer())
+
+    def made_up_frame(self) -> Frame:
+        """A frame to warm up with."""
+        return made_up_frame()
+
+
 def load_executor(
-    bundle: Bundle,
+    bundle: Bundle[Any],
     device: str = "cpu",
     threads: int | None = None,
     place: Place | None = None,

@@ -10,7 +10,7 @@ from perception.configuration import load_settings
 from perception.paths import find_bundle
 from perception.runtime.background import run_in_background
 from perception.runtime.device import gpu_index
-from perception.runtime.engine import Engine, load_engine
+from perception.runtime.engine import Engine, Task, load_engine
 from perception.runtime.self_check import run_self_check
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def start_engine(
     threads: int | None = None,
     engine_cache: str | Path | None = None,
     engine_settings: str | Path | None = None,
+    task: Task | None = None,
 ) -> Engine:
     """Load a bundle, run its self-check, and where that does not do it, warm its network up.
 
@@ -34,13 +35,14 @@ def start_engine(
         threads: CPU threads; by default OMP_NUM_THREADS, else all.
         engine_cache: folder for built TensorRT engines; by default that of this machine.
         engine_settings: YAML file that says how they are built; by default that of this machine.
+        task: the only task that will do: segmentation or detection; None: any.
 
     Raises:
         ConfigurationError: from `load_engine`, or the self-check failed; nothing stays loaded.
         Exception: whatever else the network's first run raises.
     """
     folder = find_bundle(bundle)
-    engine = load_engine(folder, device, threads, _options(device, engine_cache, engine_settings))
+    engine = load_engine(folder, device, threads, _options(device, engine_cache, engine_settings), task)
     try:
         run_in_background(lambda: _try_out(engine, folder, on_gpu=gpu_index(device) is not None))
     except BaseException:
