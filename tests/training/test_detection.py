@@ -45,6 +45,7 @@ def settings() -> DetectionSettings:
             "task": "detection",
             "name": "tiny",
             "network": {
+                "model": "flatformer",
                 "range_m": (-8, -8, -2, 8, 8, 2),
                 "pillar_m": 0.5,
                 "point_channels": 4,

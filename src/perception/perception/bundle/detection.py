@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import pydantic
+from typing_extensions import Self
 
 from perception.configuration import Settings
 from perception.ops.pillars import PillarGrid
@@ -15,13 +16,48 @@ Count = Annotated[int, pydantic.Field(ge=1)]
 HEAD_MAPS = {"reg": 2, "height": 1, "dim": 3, "rot": 2, "vel": 2, "iou": 1}
 
 
-class FlatFormerSettings(Settings):
-    """FlatFormer on pillars; the defaults are the official Waymo detector's.
+class MapDetectorSettings(Settings):
+    """What detectors on a bird's-eye-view map share; encoders of points are the others' own.
 
     Attributes:
         range_m: lowest x, y, z and highest x, y, z of the map.
+        point_channels: features of a point: x, y, z, intensity and, in several sweeps, the time lag.
+        backbone_channels, backbone_layers: of each stage of the dense backbone; layers after the first convolution.
+        neck_channels: that each stage becomes.
+        head_channels: that the branches of the head share.
+    """
+
+    model: str
+    range_m: tuple[float, float, float, float, float, float]
+    point_channels: int = pydantic.Field(default=5, ge=3)
+    backbone_channels: tuple[Count, ...]
+    backbone_layers: tuple[int, ...]
+    neck_channels: tuple[Count, ...]
+    head_channels: Count = 64
+
+    @pydantic.model_validator(mode="after")
+    def _one_of_each_a_stage(self) -> Self:
+        if len({len(self.backbone_channels), len(self.backbone_layers), len(self.neck_channels)}) > 1:
+            raise ValueError("backbone_channels, backbone_layers and neck_channels must have as many stages")
+        return self
+
+    @property
+    def cell_m(self) -> tuple[float, float]:
+        """Edges of a cell of the head's map along x and y."""
+        raise NotImplementedError
+
+    @property
+    def grid_size(self) -> tuple[int, int]:
+        """H, W of the map in cells: along y, along x."""
+        low_x, low_y, _, high_x, high_y, _ = self.range_m
+        return round((high_y - low_y) / self.cell_m[1]), round((high_x - low_x) / self.cell_m[0])
+
+
+class FlatFormerSettings(MapDetectorSettings):
+    """FlatFormer on pillars; the defaults are the official Waymo detector's.
+
+    Attributes:
         pillar_m: edge of a pillar.
-        point_channels: features of a point: x, y, z, intensity and one more.
         point_layers: channels of the layers that describe pillars.
         blocks: of four layers each; with none this is PointPillars (Lang et al., CVPR 2019) with the same head.
         block: plain: every channel through group attention; lite: half of the channels and heads through group
@@ -37,7 +73,6 @@ class FlatFormerSettings(Settings):
     model: Literal["flatformer"] = "flatformer"
     range_m: tuple[float, float, float, float, float, float] = (-74.88, -74.88, -2.0, 74.88, 74.88, 4.0)
     pillar_m: float = pydantic.Field(default=0.32, gt=0)
-    point_channels: int = pydantic.Field(default=5, ge=3)
     point_layers: tuple[Count, ...] = (64, 128)
     blocks: int = pydantic.Field(default=2, ge=0)
     block: Literal["plain", "lite"] = "plain"
@@ -52,10 +87,9 @@ class FlatFormerSettings(Settings):
     backbone_channels: tuple[Count, ...] = (64, 128)
     backbone_layers: tuple[int, ...] = (3, 3)
     neck_channels: tuple[Count, ...] = (128, 128)
-    head_channels: Count = 64
 
     @pydantic.model_validator(mode="after")
-    def _fits(self) -> FlatFormerSettings:
+    def _fits(self) -> Self:
         if self.point_layers[-1] != self.channels:
             raise ValueError(f"point_layers end with {self.point_layers[-1]} channels for tokens of {self.channels}")
         if self.channels % (4 * self.heads) or self.channels // self.heads > 32:
@@ -64,8 +98,6 @@ class FlatFormerSettings(Settings):
             raise ValueError(f"lite blocks need an even number of heads, found {self.heads}")
         if self.kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd, found {self.kernel_size}")
-        if len({len(self.backbone_channels), len(self.backbone_layers), len(self.neck_channels)}) > 1:
-            raise ValueError("backbone_channels, backbone_layers and neck_channels must have as many stages")
         return self
 
     @property
@@ -79,10 +111,9 @@ class FlatFormerSettings(Settings):
         return None if self.block == "plain" else self.kernel_size
 
     @property
-    def grid_size(self) -> tuple[int, int]:
-        """H, W of the map in pillars."""
-        low_x, low_y, _, high_x, high_y, _ = self.range_m
-        return round((high_y - low_y) / self.pillar_m), round((high_x - low_x) / self.pillar_m)
+    def cell_m(self) -> tuple[float, float]:
+        """Edges of a cell of the map: a pillar's."""
+        return self.pillar_m, self.pillar_m
 
     @property
     def grid(self) -> PillarGrid:

@@ -12,6 +12,7 @@ from perception.bundle.architecture import SpvnasArchitecture
 from perception.bundle.detection import CenterDecoding, FlatFormerSettings
 from perception.bundle.files import BundleFiles
 from perception.bundle.supernet import Elasticity
+from perception.bundle.voxelnet import VoxelNetSettings
 from perception.configuration import Settings, parse_settings, parse_yaml
 
 DESCRIPTION_FILE = "bundle.yaml"
@@ -106,6 +107,9 @@ NetworkSettings = Annotated[
     SpvcnnSettings | MinkunetSettings | SpvnasSettings | PvcnnSettings, pydantic.Field(discriminator="model")
 ]
 
+#: The same of detectors.
+DetectorSettings = Annotated[FlatFormerSettings | VoxelNetSettings, pydantic.Field(discriminator="model")]
+
 
 class CommonDescription(Settings):
     """What every bundle.yaml says, whatever its network does."""
@@ -155,7 +159,7 @@ class DetectionDescription(CommonDescription):
     """Everything in the bundle.yaml of a detector; points outside of `network.range_m` are no part of its input."""
 
     task: Literal["detection"]
-    network: FlatFormerSettings
+    network: DetectorSettings
     #: From the head's maps to boxes.
     decoding: CenterDecoding
     #: Clouds with more points within the range are thinned evenly.

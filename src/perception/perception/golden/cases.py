@@ -51,8 +51,9 @@ class GoldenSpec(Settings):
 
     @property
     def kind(self) -> str:
-        """The model's name, without what is said about it behind a colon."""
-        return self.model.partition(":")[0]
+        """The model's name, without what is said about it behind a colon; with it where it names a part."""
+        name = self.model.partition(":")[0]
+        return self.model if name.endswith("part") else name
 
     @property
     def more(self) -> dict[str, Any]:

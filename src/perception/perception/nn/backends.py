@@ -5,7 +5,7 @@ A frame's tables hold one of the two, and every layer asks the tables of its inp
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from perception import ops
-from perception.ops import autograd, reference
+from perception.ops import autograd, reference, reference_maps, reference_voxels
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,10 @@ class Backend:
         downsample: voxels -> coarser voxels, parent and offset of each voxel.
         submanifold_table: voxels -> their 3x3x3 neighbours, int32 [N, 27], x fastest.
         strided_table: parent, offset, coarse voxels -> the children of each, int32 [M, 8], z fastest.
+        window_outputs: voxels, size, stride, padding, shape= -> voxels of the next level.
+        window_table: voxels, those of the next level, size, stride, padding -> int32 [M, K], x fastest.
+        voxelize_hard: points, VoxelGrid, most points of a voxel, most voxels, batch number -> voxels int32 [V, 4] and
+            the means of their points, float32 [V, C].
         trilinear_table: input voxels (one point each), voxels of a level, its stride -> the 8 rows of that level
             around each point and their weights, [P, 8] both.
         sparse_convolution: features, table, weight, submanifold=bool -> [N_out, C_out]; differentiable.
@@ -42,6 +46,9 @@ class Backend:
     downsample: Callable[[Any], Any]
     submanifold_table: Callable[[Any], Any]
     strided_table: Callable[[Any, Any, Any], Any]
+    window_outputs: Callable[..., Any]
+    window_table: Callable[..., Any]
+    voxelize_hard: Callable[[Tensor, ops.VoxelGrid, int, int, int], tuple[Any, Tensor]]
     trilinear_table: Callable[[Any, Any, int], tuple[Any, Any]]
     sparse_convolution: Callable[..., Tensor]
     inverse_convolution: Callable[[Tensor, Any, Any, Tensor], Tensor]
@@ -65,6 +72,13 @@ def _strided_table(parent: Any, offset: Any, coarse: Any) -> Any:
     return ops.strided_table(parent, offset, len(coarse))
 
 
+def _voxelize_hard(
+    points: Tensor, grid: ops.VoxelGrid, max_points: int, max_voxels: int, batch: int
+) -> tuple[Any, Tensor]:
+    found = ops.voxelize_hard(points, grid, max_points, max_voxels, batch=batch, with_points=False)
+    return found.coords, torch.as_tensor(found.means)
+
+
 def _scatter_mean(features: Tensor, rows: Any, voxels: Any) -> Tensor:
     return autograd.scatter_mean(features, rows, len(voxels))
 
@@ -86,6 +100,15 @@ def _plain_strided_table(parent: Tensor, offset: Tensor, coarse: Any) -> Tensor:
     return reference.strided_table(parent, offset, len(coarse))
 
 
+def _plain_voxelize_hard(
+    points: Tensor, grid: ops.VoxelGrid, max_points: int, max_voxels: int, batch: int
+) -> tuple[Tensor, Tensor]:
+    size = grid.voxel_size_m if isinstance(grid.voxel_size_m, Sequence) else (grid.voxel_size_m,) * 3
+    cells = reference_voxels.grid_cells(points, grid.low_m, grid.high_m, size)
+    found = reference_voxels.voxelize_hard(points, cells, max_points, max_voxels, batch)
+    return found.coords, found.means
+
+
 def _plain_scatter_mean(features: Tensor, rows: Tensor, voxels: Any) -> Tensor:
     return reference.scatter_mean(features, rows, len(voxels))
 
@@ -100,6 +123,9 @@ NATIVE = Backend(
     downsample=ops.downsample,
     submanifold_table=ops.submanifold_table,
     strided_table=_strided_table,
+    window_outputs=ops.window_outputs,
+    window_table=ops.window_table,
+    voxelize_hard=_voxelize_hard,
     trilinear_table=_trilinear_table,
     sparse_convolution=autograd.sparse_convolution,
     inverse_convolution=autograd.inverse_convolution,
@@ -115,6 +141,9 @@ REFERENCE = Backend(
     downsample=reference.downsample,
     submanifold_table=reference.submanifold_table,
     strided_table=_plain_strided_table,
+    window_outputs=reference_maps.window_outputs,
+    window_table=reference_maps.window_table,
+    voxelize_hard=_plain_voxelize_hard,
     trilinear_table=_plain_trilinear_table,
     sparse_convolution=_plain_convolution,
     inverse_convolution=reference.inverse_convolution,

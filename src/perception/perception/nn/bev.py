@@ -1,6 +1,7 @@
-"""Dense networks on bird's-eye-view maps: SECOND's backbone and neck, and a centre head, as FlatFormer combines them.
+"""Dense networks on bird's-eye-view maps: SECOND's backbone and neck, and a centre head.
 
-Parameter names, layouts and arithmetic are those of the official FlatFormer, so that its checkpoints load unchanged.
+Parameter names, layouts and arithmetic are those of the official FlatFormer, and of mmdet3d where it differs, so that
+their checkpoints load unchanged.
 """
 
 from __future__ import annotations
@@ -54,20 +55,49 @@ class SecondBackbone(nn.Module):
         return outputs
 
 
+class PlainSecondBackbone(nn.Module):
+    """The same without residual connections: SECOND as mmdet3d has it for CenterPoint and BEVFusion.
+
+    Args:
+        in_channels: of the map.
+        channels: of each stage.
+        layers: further convolutions of each stage.
+    """
+
+    def __init__(self, in_channels: int, channels: Sequence[int], layers: Sequence[int]) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList()
+        for stage, (width, more) in enumerate(zip(channels, layers, strict=True)):
+            parts = [_block(in_channels, width, 2 if stage else 1), *(_block(width, width, 1) for _ in range(more))]
+            self.blocks.append(nn.Sequential(*(layer for part in parts for layer in part)))
+            in_channels = width
+
+    def forward(self, bev: Tensor) -> list[Tensor]:
+        """Compute the map of every stage: float [B, C, H, W], [B, C, H / 2, W / 2], ..."""
+        outputs = []
+        for stage in self.blocks:
+            bev = stage(bev)
+            outputs.append(bev)
+        return outputs
+
+
 class SecondNeck(nn.Module):
     """Brings all stages to the resolution of the first and concatenates them.
 
     Args:
         in_channels: of each stage.
         out_channels: that each stage becomes.
+        pointwise_first: the first stage goes through a 1x1 convolution instead of a transposed one, whose weight is
+            laid out the other way round (`use_conv_for_no_stride` in mmdet3d).
     """
 
-    def __init__(self, in_channels: Sequence[int], out_channels: Sequence[int]) -> None:
+    def __init__(self, in_channels: Sequence[int], out_channels: Sequence[int], pointwise_first: bool = False) -> None:
         super().__init__()
         self.deblocks = nn.ModuleList()
         for stage, (before, after) in enumerate(zip(in_channels, out_channels, strict=True)):
             scale = 2**stage
-            layers = [nn.ConvTranspose2d(before, after, scale, scale, bias=False), _norm(after), nn.ReLU(inplace=True)]
+            kind = nn.Conv2d if pointwise_first and not stage else nn.ConvTranspose2d
+            layers = [kind(before, after, scale, scale, bias=False), _norm(after), nn.ReLU(inplace=True)]
             self.deblocks.append(nn.Sequential(*layers))
 
     def forward(self, stages: list[Tensor]) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception import ops
-from perception.bundle.detection import HEAD_MAPS, CenterDecoding, FlatFormerSettings
+from perception.bundle.detection import HEAD_MAPS, CenterDecoding, MapDetectorSettings
 from perception.ops.arrays import Array
 from perception.types import Boxes3D
 
@@ -63,7 +63,7 @@ def _to_host(array: Array) -> NDArray[Any]:
 
 def find_candidates(
     maps: Mapping[str, Any],
-    settings: FlatFormerSettings,
+    settings: MapDetectorSettings,
     decoding: CenterDecoding,
     download: Callable[[Array], NDArray[Any]] = _to_host,
     threads: int | None = None,
@@ -100,12 +100,11 @@ def suppress(candidates: Candidates, decoding: CenterDecoding, threads: int | No
     return Candidates(candidates.boxes[kept], candidates.scores[kept], candidates.labels[kept])
 
 
-def box_coding(settings: FlatFormerSettings) -> ops.BoxCoding:
+def box_coding(settings: MapDetectorSettings) -> ops.BoxCoding:
     """How the official head writes boxes: centres relative to the cell's corner, yaw clockwise from above."""
     _, width = settings.grid_size
     origin = settings.range_m[:2]
-    size = (settings.pillar_m, settings.pillar_m)
-    return ops.BoxCoding(size, (origin[0], origin[1]), grid_width=width, yaw_sign=-1.0)
+    return ops.BoxCoding(settings.cell_m, (origin[0], origin[1]), grid_width=width, yaw_sign=-1.0)
 
 
 def boxes_of(candidates: Candidates, classes: Sequence[str]) -> Boxes3D:

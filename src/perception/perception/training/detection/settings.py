@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 import pydantic
 
-from perception.bundle.detection import CenterDecoding, FlatFormerSettings
+from perception.bundle.detection import CenterDecoding
+from perception.bundle.format import DetectorSettings
 from perception.configuration import Settings
 from perception.training.data_settings import BagData, Count, SimulatedData
 from perception.training.detection.targets import HeatSettings
@@ -49,7 +50,7 @@ class DetectionSettings(OptimizedSettings):
     """
 
     task: Literal["detection"]
-    network: FlatFormerSettings
+    network: DetectorSettings
     classes: tuple[str, ...] = pydantic.Field(min_length=1)
     decoding: CenterDecoding
     data: Annotated[SimulatedData | BagData, pydantic.Field(discriminator="source")]
