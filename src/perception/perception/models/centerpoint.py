@@ -11,22 +11,26 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from perception.bundle.voxelnet import VoxelNetSettings, WindowSettings
+from perception.models.detector import MapDetector
 from perception.nn.backends import NATIVE, Backend
 from perception.nn.bev import CenterHead, PlainSecondBackbone, SecondNeck
 from perception.nn.voxel_grids import GridLevel, GridTensor, Window
 from perception.nn.voxelnet import SparseEncoder, voxels_to_map
 
 
-class CenterPoint(nn.Module):
+class CenterPoint(MapDetector):
     """The detector.
 
     Args:
         settings: what it looks like.
         classes: how many.
     """
+
+    inference_backend = training_backend = NATIVE
+    settings: VoxelNetSettings
 
     def __init__(self, settings: VoxelNetSettings, classes: int) -> None:
         super().__init__()
@@ -37,20 +41,13 @@ class CenterPoint(nn.Module):
         self.bbox_head = CenterHead(sum(settings.neck_channels), settings.head_channels, classes)
 
     def encode(self, clouds: Sequence[Tensor], backend: Backend = NATIVE) -> GridTensor:
-        """Compute the voxels that the bird's-eye-view map is made of; arguments as of `forward`."""
+        """Compute the voxels that the map is made of; arguments as of `forward`."""
         encoded: GridTensor = self.middle_encoder(mean_voxels(clouds, self.settings, backend))
         return encoded
 
-    def forward(self, clouds: Sequence[Tensor], backend: Backend = NATIVE) -> dict[str, Tensor]:
-        """Compute the head's raw maps, each float [B, channels, H, W]; see `CenterHead`.
-
-        Args:
-            clouds: float32 [N, point_channels] each: x, y, z in metres, then features; N may be 0.
-            backend: what to compute with; all can be differentiated.
-        """
-        bev = voxels_to_map(self.encode(clouds, backend), len(clouds))
-        maps: dict[str, Tensor] = self.bbox_head(self.neck(self.backbone(bev)))
-        return maps
+    def bev(self, clouds: Sequence[Tensor], backend: Backend = NATIVE) -> Tensor:
+        """Compute the map; arguments as of `forward`."""
+        return voxels_to_map(self.encode(clouds, backend), len(clouds))
 
 
 def make_encoder(settings: VoxelNetSettings) -> SparseEncoder:

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from perception import ops
 from perception.bundle.detection import FlatFormerSettings
+from perception.models.detector import MapDetector
 from perception.nn.bev import CenterHead, SecondBackbone, SecondNeck
 from perception.nn.flat_attention import FlatFormerBlock, TokenSequences
-from perception.nn.pillar_backends import NATIVE, PillarBackend
+from perception.nn.pillar_backends import DIFFERENTIABLE, NATIVE, PillarBackend
 from perception.nn.pillars import DynamicVFE
 
 
@@ -48,13 +49,16 @@ class FlatFormerEncoder(nn.Module):
         self.position: Tensor
 
 
-class FlatFormer(nn.Module):
+class FlatFormer(MapDetector):
     """The detector.
 
     Args:
         settings: what it looks like.
         classes: how many.
     """
+
+    inference_backend, training_backend = NATIVE, DIFFERENTIABLE
+    settings: FlatFormerSettings
 
     def __init__(self, settings: FlatFormerSettings, classes: int) -> None:
         super().__init__()
@@ -84,8 +88,6 @@ class FlatFormer(nn.Module):
         bev = backend.pillars_to_map(features[-1], pillars.coords, len(clouds), settings.grid_size)
         return Encoded(pillars, features, bev)
 
-    def forward(self, clouds: Sequence[Tensor], backend: PillarBackend = NATIVE) -> dict[str, Tensor]:
-        """Compute the head's raw maps, each float [B, channels, H, W]; see `CenterHead`."""
-        bev = self.encode(clouds, backend).bev
-        maps: dict[str, Tensor] = self.bbox_head(self.neck(self.backbone(bev)))
-        return maps
+    def bev(self, clouds: Sequence[Tensor], backend: PillarBackend = NATIVE) -> Tensor:
+        """Compute the map; arguments as of `forward`."""
+        return self.encode(clouds, backend).bev

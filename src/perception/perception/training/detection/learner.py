@@ -9,8 +9,8 @@ import numpy as np
 from torch import Tensor, nn
 
 from perception.evaluation.detection_metrics import DetectionMetrics
-from perception.models.flatformer import FlatFormer
-from perception.nn.pillar_backends import DIFFERENTIABLE
+from perception.models.build import build_detector
+from perception.models.detector import MapDetector
 from perception.runtime.detections import box_coding
 from perception.training.batch import Batch
 from perception.training.clouds import LabelledPoints
@@ -29,12 +29,12 @@ class DetectionLearner:
     def __init__(self, settings: DetectionSettings) -> None:
         self._settings = settings
         self.parts = settings.parts
-        self.module: nn.Module = FlatFormer(settings.network, len(settings.classes))
+        self.module: nn.Module = build_detector(settings.network, len(settings.classes))
 
     def predict(self, batch: Batch, step: int, part: int) -> dict[str, Tensor]:
         """The head's maps of a step's batch."""
         assert isinstance(batch, DetectionBatch)
-        maps: dict[str, Tensor] = self.module(batch.clouds, DIFFERENTIABLE)
+        maps: dict[str, Tensor] = self.module(batch.clouds)
         return maps
 
     def loss(self, predicted: Mapping[str, Tensor], batch: Batch) -> tuple[Tensor, dict[str, float]]:
@@ -46,14 +46,14 @@ class DetectionLearner:
         total = losses.heatmap + weights.box_weight * losses.box + weights.iou_weight * losses.iou
         return total, {name: float(part.detach()) for name, part in zip(self.figures, losses, strict=True)}
 
-    def deployed(self, module: nn.Module, calibration: Iterable[Batch]) -> FlatFormer:
+    def deployed(self, module: nn.Module, calibration: Iterable[Batch]) -> MapDetector:
         """The network as it is."""
-        assert isinstance(module, FlatFormer)
+        assert isinstance(module, MapDetector)
         return copy.deepcopy(module)
 
     def evaluate(self, network: nn.Module, clouds: Sequence[LabelledPoints], quick: bool = False) -> DetectionMetrics:
         """Detect in the clouds, or quickly in some of them, and compare."""
-        assert isinstance(network, FlatFormer)
+        assert isinstance(network, MapDetector)
         count = min(len(clouds), self._settings.validation_clouds) if quick else len(clouds)
         numbers = np.linspace(0, len(clouds) - 1, count).astype(int).tolist()
         return evaluate_detector(network, [clouds[number] for number in numbers], self._settings)

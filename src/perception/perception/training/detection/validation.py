@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
 from perception.evaluation.detection_metrics import ERRORS, DetectionMetrics
-from perception.models.flatformer import FlatFormer
-from perception.nn.pillar_backends import NATIVE, PillarBackend
+from perception.models.detector import MapDetector
 from perception.runtime.detections import boxes_of, find_candidates, points_in_range, suppress
 from perception.training.clouds import LabelledPoints
 from perception.training.detection.batches import seen_boxes
@@ -17,10 +17,8 @@ from perception.training.detection.settings import DetectionSettings
 from perception.types import Boxes3D
 
 
-def detect(
-    network: FlatFormer, cloud: LabelledPoints, settings: DetectionSettings, backend: PillarBackend = NATIVE
-) -> Boxes3D:
-    """Find the objects of a cloud."""
+def detect(network: MapDetector, cloud: LabelledPoints, settings: DetectionSettings, backend: Any = None) -> Boxes3D:
+    """Find the objects of a cloud, with what the network computes with in inference unless told otherwise."""
     points = torch.from_numpy(points_in_range(cloud.points, settings.network.range_m))
     with torch.inference_mode():
         maps = {name: value.float().contiguous() for name, value in network.eval()([points], backend).items()}
@@ -29,7 +27,7 @@ def detect(
 
 
 def evaluate_detector(
-    network: FlatFormer, clouds: Sequence[LabelledPoints], settings: DetectionSettings
+    network: MapDetector, clouds: Sequence[LabelledPoints], settings: DetectionSettings
 ) -> DetectionMetrics:
     """Compare what a network finds in clouds with their objects."""
     metrics = DetectionMetrics(settings.classes, settings.validation_range_m)
