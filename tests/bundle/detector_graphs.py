@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +46,12 @@ def detector_description(**changes: Any) -> dict[str, Any]:
     return values | changes
 
 
-def write_detector(folder: Path, **changes: Any) -> Path:
-    """Write the detector as a bundle, with some changes of its bundle.yaml."""
+def write_detector(folder: Path, others: Mapping[str, bytes] | None = None, **changes: Any) -> Path:
+    """Write the detector as a bundle, with further files and some changes of its bundle.yaml."""
     net, graph = detector()
     folder.mkdir(parents=True, exist_ok=True)
-    return write_files(folder, graph, net.tensors, detector_description(**changes), {"head.onnx": head(folder)})
+    files = {"head.onnx": head(folder), **(others or {})}
+    return write_files(folder, graph, net.tensors, detector_description(**changes), files)
 
 
 def detector() -> tuple[GraphBuilder, dict[str, Any]]:

@@ -112,5 +112,5 @@ def test_a_cloud_that_the_network_cannot_take_is_one_sentence(tmp_path):
     check = save(far | {"probabilities": np.ones(3, np.float32)})
     write_files(tmp_path, graph_of(network), network.tensors, others={SELF_CHECK_FILE: check})
     engine = NativeSegmentationEngine(tmp_path, load_bundle(tmp_path).description, threads=1)
-    with pytest.raises(ConfigurationError, match=r"cannot label the cloud of its self-check .*too far away"):
+    with pytest.raises(ConfigurationError, match=r"cannot take the cloud of its self-check .*too far away"):
         run_self_check(engine, tmp_path)

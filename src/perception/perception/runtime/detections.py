@@ -68,7 +68,7 @@ def find_candidates(
     download: Callable[[Array], NDArray[Any]] = _to_host,
     threads: int | None = None,
 ) -> list[Candidates]:
-    """Read the best boxes off raw maps, for each cloud of the batch.
+    """Read the best boxes off raw maps, for each cloud of the batch; boxes that are not finite are left out.
 
     Args:
         maps: of `perception.nn.bev.CenterHead`, float [B, channels, H, W] each.
@@ -84,7 +84,7 @@ def find_candidates(
     where = (box_coding(settings), peaks.scores, decoding.center_range_m, peaks.cells)
     boxes, scores = ops.decode_boxes_within(own, *where, threads=threads)
     host = Candidates(*(download(part) for part in (boxes, scores, peaks.labels)))
-    chosen = host.scores > decoding.min_score
+    chosen = (host.scores > decoding.min_score) & np.isfinite(host.boxes).all(-1)
     return [
         Candidates(host.boxes[cloud][kept], host.scores[cloud][kept], host.labels[cloud][kept])
         for cloud, kept in enumerate(chosen)

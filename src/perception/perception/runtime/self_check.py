@@ -1,35 +1,32 @@
-"""The self-check of a bundle: a small cloud that it carries, with the labels that its network must give.
+"""The self-check of a bundle: a small cloud that it carries, with what its network must make of it.
 
 It finds what a checksum cannot: kernels, an engine or a device that compute something else than where the bundle was
-exported.
+exported. Its file is `self_check.safetensors`: of a network that labels points it has the tensors `points` float32
+[N, 4], `class_ids` uint8 [N] and `probabilities` float32 [N]; `perception.runtime.detection_check` says what it has of
+a detector.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perception.bundle.files import BundleFiles
-from perception.bundle.format import DESCRIPTION_FILE
+from perception.bundle.format import DESCRIPTION_FILE, DetectionDescription
 from perception.bundle.tensor_file import parse_tensors
 from perception.configuration import ConfigurationError
+from perception.runtime.detection_check import MOST_BOXES, compare_boxes, has_clear_boxes
 from perception.runtime.engine import Engine
-from perception.types import Frame, PointCloud
+from perception.types import DetectedObjects, Frame, LabelledCloud, PointCloud
 
 SELF_CHECK_FILE = "self_check.safetensors"
-#: Half precision moves the labels of points that lie between two classes.
-MIN_AGREEMENT = 0.99
 MOST_BYTES = 64 << 20
-#: Tensor -> type, and sizes after the number of points.
-TENSORS: dict[str, tuple[type, tuple[int, ...]]] = {
-    "points": (np.float32, (4,)),
-    "class_ids": (np.uint8, ()),
-    "probabilities": (np.float32, ()),
-}
+Tensors = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -38,8 +35,9 @@ class SelfCheck:
 
     Attributes:
         points: of its cloud.
-        agreement: share of the points with the label that they must have, 0..1.
-        largest_difference: between a point's probability and what it must be.
+        agreement: share of the points with the label that they must have, or of the boxes that are where they must
+            be, 0..1.
+        largest_difference: between a probability, or the score of a box, and what it must be.
     """
 
     points: int
@@ -47,8 +45,27 @@ class SelfCheck:
     largest_difference: float
 
 
+class _Task(NamedTuple):
+    """How networks of one task are checked.
+
+    Attributes:
+        things: that agree or not.
+        figures: that differ.
+        min_agreement: half precision moves the labels of points that lie between two classes, and the boxes of which
+            another is about as good.
+        tensors: name -> type and sizes; letters stand for counts, C for the columns of a point.
+        compare: (result, what the file holds, description) -> agreement, largest difference.
+    """
+
+    things: str
+    figures: str
+    min_agreement: float
+    tensors: Mapping[str, tuple[type, tuple[str | int, ...]]]
+    compare: Callable[[Any, Tensors, Any], tuple[float, float]]
+
+
 def run_self_check(engine: Engine, folder: Path) -> SelfCheck | None:
-    """Label the cloud of a bundle's self-check, and compare.
+    """Run a network on the cloud of its bundle's self-check, and compare.
 
     Args:
         engine: the bundle's network.
@@ -58,41 +75,83 @@ def run_self_check(engine: Engine, folder: Path) -> SelfCheck | None:
         How well it agrees; None where the bundle has no self-check.
 
     Raises:
-        ConfigurationError: the labels or probabilities are not what they must be, or the file is damaged.
+        ConfigurationError: what it gives is not what it must be, or the file is damaged.
     """
     checksum = engine.description.files.get(SELF_CHECK_FILE)
     if checksum is None:
         return None
-    wanted = _parse(BundleFiles(folder, DESCRIPTION_FILE).read(SELF_CHECK_FILE, MOST_BYTES, checksum), folder)
+    content = BundleFiles(folder, DESCRIPTION_FILE).read(SELF_CHECK_FILE, MOST_BYTES, checksum)
+    wanted = _parse(content, folder, engine.description)
     try:
         found = engine.forward(Frame(PointCloud(wanted["points"])))
     except ValueError as error:
-        raise ConfigurationError(f"{folder}: cannot label the cloud of its self-check ({error})") from None
-    if not np.isfinite(found.probabilities).all():
-        raise ConfigurationError(f"{folder}: fails its self-check on this device: probabilities are NaN or infinite")
-    result = SelfCheck(
-        points=len(found),
-        agreement=float(np.mean(found.class_ids == wanted["class_ids"])),
-        largest_difference=float(np.abs(found.probabilities - wanted["probabilities"]).max()),
-    )
-    if result.agreement < MIN_AGREEMENT:
+        raise ConfigurationError(f"{folder}: cannot take the cloud of its self-check ({error})") from None
+    task = TASKS[engine.description.task]
+    agreement, difference = task.compare(found, wanted, engine.description)
+    if not np.isfinite(difference):
+        raise ConfigurationError(f"{folder}: fails its self-check on this device: {task.figures} are NaN or infinite")
+    if agreement < task.min_agreement:
         raise ConfigurationError(
-            f"{folder}: fails its self-check on this device: {100 * result.agreement:.2f} % of the labels agree "
-            f"(at least {100 * MIN_AGREEMENT:.0f} % must), "
-            f"and probabilities differ by up to {result.largest_difference:.2g}"
+            f"{folder}: fails its self-check on this device: {100 * agreement:.2f} % of the {task.things} agree "
+            f"(at least {100 * task.min_agreement:.0f} % must), "
+            f"and {task.figures} differ by up to {difference:.2g}"
         )
-    return result
+    return SelfCheck(len(wanted["points"]), agreement, difference)
 
 
-def _parse(content: bytes, folder: Path) -> dict[str, NDArray[Any]]:
+def _compare_labels(found: LabelledCloud, wanted: Tensors, _: Any) -> tuple[float, float]:
+    differences = np.abs(found.probabilities - wanted["probabilities"])
+    return float(np.mean(found.class_ids == wanted["class_ids"])), float(differences.max())
+
+
+def _compare_objects(found: DetectedObjects, wanted: Tensors, description: DetectionDescription) -> tuple[float, float]:
+    return compare_boxes(found.boxes, wanted, description)
+
+
+TASKS = {
+    "segmentation": _Task(
+        "labels",
+        "probabilities",
+        0.99,
+        {"points": (np.float32, ("N", 4)), "class_ids": (np.uint8, ("N",)), "probabilities": (np.float32, ("N",))},
+        _compare_labels,
+    ),
+    "detection": _Task(
+        "boxes",
+        "scores",
+        0.9,
+        {
+            "points": (np.float32, ("N", "C")),
+            "boxes": (np.float32, ("M", 9)),
+            "scores": (np.float32, ("M",)),
+            "class_ids": (np.uint8, ("M",)),
+        },
+        _compare_objects,
+    ),
+}
+
+
+def _parse(content: bytes, folder: Path, description: Any) -> dict[str, NDArray[Any]]:
+    """The tensors of the file, which all have the sizes that they must have."""
     file = folder / SELF_CHECK_FILE
     tensors = parse_tensors(content, file)
-    count = len(tensors.get("points", ()))
-    for name, (dtype, sizes) in TENSORS.items():
+    counts: dict[str | int, int] = {}
+    if isinstance(description, DetectionDescription):
+        counts["C"] = description.network.point_channels
+    for name, (dtype, sizes) in TASKS[description.task].tensors.items():
         tensor = tensors.get(name)
-        if tensor is None or tensor.dtype != dtype or tensor.shape != (count, *sizes):
-            shape = ", ".join(map(str, ("N", *sizes)))
-            raise ConfigurationError(f"{file}: '{name}' is not {dtype.__name__} [{shape}]; export the bundle again")
-    if not np.isfinite(tensors["points"]).all():
-        raise ConfigurationError(f"{file}: 'points' holds NaN or infinite values; export the bundle again")
+        shape = () if tensor is None else tensor.shape
+        fits = len(shape) == len(sizes)
+        for size, found in zip(sizes, shape, strict=False):
+            fits &= found == (counts.setdefault(size, found) if isinstance(size, str) else size)
+        if tensor is None or tensor.dtype != dtype or not fits:
+            wanted = ", ".join(map(str, sizes))
+            raise ConfigurationError(f"{file}: '{name}' is not {dtype.__name__} [{wanted}]; export the bundle again")
+        if not np.isfinite(tensor).all():
+            raise ConfigurationError(f"{file}: '{name}' holds NaN or infinite values; export the bundle again")
+    if isinstance(description, DetectionDescription):
+        if not has_clear_boxes(tensors, description):
+            raise ConfigurationError(f"{file}: 'scores' holds none above the smallest score; export the bundle again")
+        if counts["M"] > MOST_BOXES:
+            raise ConfigurationError(f"{file}: holds {counts['M']} boxes, more than {MOST_BOXES}; export it again")
     return tensors
