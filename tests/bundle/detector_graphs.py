@@ -9,6 +9,10 @@ from typing import Any
 import numpy as np
 from onnx import helper
 
+from perception.runtime import load_engine
+from perception.runtime.detection_check import detection_check, detection_check_file
+from perception.runtime.self_check import SELF_CHECK_FILE
+from perception.types import Frame, PointCloud
 from tests.bundle.graphs import CLASSES, GraphBuilder, description_of, write_files
 from tests.runtime.dense.networks import save
 
@@ -52,6 +56,16 @@ def write_detector(folder: Path, others: Mapping[str, bytes] | None = None, **ch
     folder.mkdir(parents=True, exist_ok=True)
     files = {"head.onnx": head(folder), **(others or {})}
     return write_files(folder, graph, net.tensors, detector_description(**changes), files)
+
+
+def write_checked_detector(folder: Path) -> Path:
+    """Write the detector with a self-check that it passes."""
+    points = np.random.default_rng(0).uniform([-4, -4, -2, 0], [4, 4, 2, 1], (300, 4)).astype(np.float32)
+    engine = load_engine(write_detector(folder), threads=1)
+    tensors = detection_check(points, engine.forward(Frame(PointCloud(points))).boxes, engine.description)
+    engine.close()
+    assert tensors is not None
+    return write_detector(folder, {SELF_CHECK_FILE: detection_check_file(tensors)})
 
 
 def detector() -> tuple[GraphBuilder, dict[str, Any]]:

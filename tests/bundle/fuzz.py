@@ -18,13 +18,14 @@ from pathlib import Path
 import numpy as np
 
 from perception.bundle.files import BundleFiles
-from perception.bundle.format import DESCRIPTION_FILE, read_description
+from perception.bundle.format import DESCRIPTION_FILE, read_any_description
 from perception.configuration import ConfigurationError
 from perception.paths import find_bundle
-from perception.runtime.native import NativeSegmentationEngine
+from perception.runtime.engine import NATIVE_ENGINES
 from perception.runtime.self_check import run_self_check
-from perception.types import Frame, PointCloud
+from perception.types import DetectedObjects, Frame, PointCloud
 from tests.bundle.block_graphs import write_block_network
+from tests.bundle.detector_graphs import write_checked_detector
 from tests.bundle.graphs import write_unet
 from tests.bundle.mutations import Files, mutate
 
@@ -38,6 +39,7 @@ def sound_bundles(folder: Path) -> list[Files]:
     write_unet(folder / "float32")
     write_unet(folder / "float16", dtype="float16")
     write_block_network(folder / "blocks")
+    write_checked_detector(folder / "detector")
     return [contents_of(inner) for inner in sorted(folder.iterdir())]
 
 
@@ -47,14 +49,14 @@ def contents_of(bundle: Path) -> Files:
 
 
 def run_once(files: Files, folder: Path) -> str:
-    """Load a bundle and run it; how far it came: refused, stopped (it loads, but takes no frame) or labelled."""
+    """Load a bundle and run it; how far it came: refused, stopped (it loads, but takes no frame) or finished."""
     for old in folder.iterdir():
         old.unlink()
     for name, content in files.items():
         (folder / name).write_bytes(content)
     try:
-        description = read_description(BundleFiles(folder, DESCRIPTION_FILE))
-        engine = NativeSegmentationEngine(folder, description, threads=1)
+        description = read_any_description(BundleFiles(folder, DESCRIPTION_FILE))
+        engine = NATIVE_ENGINES[description.task](folder, description, threads=1)
     except ConfigurationError as refusal:
         _check_sentence(str(refusal), starts_with=str(folder))
         return "refused"
@@ -68,8 +70,12 @@ def run_once(files: Files, folder: Path) -> str:
     except ValueError as refusal:
         _check_sentence(str(refusal))
         return "stopped"
-    assert result.class_ids.shape == result.probabilities.shape == (len(POINTS),)
-    return "labelled"
+    if isinstance(result, DetectedObjects):
+        assert np.isfinite(result.boxes.centers).all()
+        assert np.isfinite(result.boxes.sizes).all()
+    else:
+        assert result.class_ids.shape == result.probabilities.shape == (len(POINTS),)
+    return "finished"
 
 
 def _check_sentence(message: str, starts_with: str = "") -> None:
@@ -109,8 +115,8 @@ def main() -> None:
     arguments = parser.parse_args()
     counts = fuzz(arguments.seconds, arguments.seed)
     print(f"fuzz: {sum(counts.values())} damaged bundles, {counts['refused']} refused with a sentence, ", end="")
-    print(f"{counts['stopped']} refused a frame, {counts['labelled']} labelled it, nothing else found")
-    if useless := [outcome for outcome in ("refused", "labelled") if not counts[outcome]]:
+    print(f"{counts['stopped']} refused a frame, {counts['finished']} finished it, nothing else found")
+    if useless := [outcome for outcome in ("refused", "finished") if not counts[outcome]]:
         sys.exit(f"fuzz: none was {useless[0]}, so that half of it was not tried")
 
 

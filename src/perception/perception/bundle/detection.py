@@ -11,6 +11,11 @@ from perception.configuration import Settings
 from perception.ops.pillars import PillarGrid
 
 Count = Annotated[int, pydantic.Field(ge=1)]
+Finite = Annotated[float, pydantic.Field(allow_inf_nan=False)]
+#: Lowest x, y, z and highest x, y, z in metres.
+Range = tuple[Finite, Finite, Finite, Finite, Finite, Finite]
+#: Cells of a map along an edge, at most.
+MOST_CELLS = 4096
 #: What a centre head predicts for each cell, and in how many channels, in the order in which a graph's output "maps"
 #: has them; the heat map follows, one channel a class.
 HEAD_MAPS = {"reg": 2, "height": 1, "dim": 3, "rot": 2, "vel": 2, "iou": 1}
@@ -28,12 +33,22 @@ class MapDetectorSettings(Settings):
     """
 
     model: str
-    range_m: tuple[float, float, float, float, float, float]
-    point_channels: int = pydantic.Field(default=5, ge=3)
+    range_m: Range
+    point_channels: int = pydantic.Field(default=5, ge=3, le=64)
     backbone_channels: tuple[Count, ...]
     backbone_layers: tuple[int, ...]
     neck_channels: tuple[Count, ...]
     head_channels: Count = 64
+
+    @pydantic.model_validator(mode="after")
+    def _spans_a_map(self) -> Self:
+        low, high = self.range_m[:3], self.range_m[3:]
+        if any(first >= last for first, last in zip(low, high, strict=True)):
+            raise ValueError(f"range_m must have lowest x, y, z, then highest x, y, z, found {list(self.range_m)}")
+        edges = [(high[axis] - low[axis]) / self.cell_m[axis] for axis in (0, 1)]
+        if not all(0.5 < cells < MOST_CELLS + 0.5 for cells in edges):
+            raise ValueError(f"range_m must span 1 to {MOST_CELLS} cells, found {edges[0]:g} x {edges[1]:g}")
+        return self
 
     @pydantic.model_validator(mode="after")
     def _one_of_each_a_stage(self) -> Self:
@@ -71,7 +86,7 @@ class FlatFormerSettings(MapDetectorSettings):
     """
 
     model: Literal["flatformer"] = "flatformer"
-    range_m: tuple[float, float, float, float, float, float] = (-74.88, -74.88, -2.0, 74.88, 74.88, 4.0)
+    range_m: Range = (-74.88, -74.88, -2.0, 74.88, 74.88, 4.0)
     pillar_m: float = pydantic.Field(default=0.32, gt=0)
     point_layers: tuple[Count, ...] = (64, 128)
     blocks: int = pydantic.Field(default=2, ge=0)
@@ -149,9 +164,9 @@ class CenterDecoding(Settings):
     """
 
     min_score: float = pydantic.Field(default=0.1, ge=0, le=1)
-    candidates: Count = 4096
+    candidates: int = pydantic.Field(default=4096, ge=1, le=20_000)
     peak_window: Literal[1, 3] = 1
-    center_range_m: tuple[float, float, float, float, float, float] = (-74.88, -74.88, -10, 74.88, 74.88, 10)
+    center_range_m: Range = (-74.88, -74.88, -10, 74.88, 74.88, 10)
     suppression: tuple[SuppressionSettings, ...] = (
         SuppressionSettings(iou=0.8, candidates=2048, kept=300),
         SuppressionSettings(iou=0.55, candidates=1024, kept=100),

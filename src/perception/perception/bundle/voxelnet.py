@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import pydantic
 from typing_extensions import Self
 
-from perception.bundle.detection import Count, MapDetectorSettings
+from perception.bundle.detection import Count, MapDetectorSettings, Range
 from perception.configuration import Settings
 from perception.ops.kernel_maps import output_shape
 from perception.ops.voxels import VoxelGrid
@@ -58,7 +58,7 @@ class VoxelNetSettings(MapDetectorSettings):
     """
 
     model: Literal["centerpoint"] = "centerpoint"
-    range_m: tuple[float, float, float, float, float, float] = (-54.0, -54.0, -5.0, 54.0, 54.0, 3.0)
+    range_m: Range = (-54.0, -54.0, -5.0, 54.0, 54.0, 3.0)
     voxel_m: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (0.075, 0.075, 0.2)
     voxel_points: int = pydantic.Field(default=10, ge=1, le=1000)
     voxels: int = pydantic.Field(default=160_000, ge=1, le=10_000_000)

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.bundle.detection import FlatFormerSettings
+from perception.bundle.detection import MapDetectorSettings
 from perception.bundle.format import DetectionDescription
 from perception.runtime.detections import (
     boxes_of,
@@ -103,7 +103,7 @@ def find_in_frame(finder: ObjectFinder, frame: Frame, channels: int, timer: Stag
     return DetectedObjects(finder.find(points, timer), timer.stage_ms)
 
 
-def made_up_points(network: FlatFormerSettings) -> Frame:
+def made_up_points(network: MapDetectorSettings) -> Frame:
     """A frame to warm up with, which fills about as many pillars as a sweep."""
     rng = np.random.default_rng(0)
     points = rng.uniform(0, 1, (WARM_UP_POINTS, network.point_channels)).astype(np.float32)

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from perception.bundle.definitions.arguments import Arguments, Definition, MisfitError, size_of
+from perception.bundle.detection import MOST_CELLS
 from perception.bundle.graph import Spec
 
 #: Columns that a point gets beside its own: its place in its pillar.
 PLACE_CHANNELS = 6
-#: Cells of a map along an edge, at most.
-MOST_CELLS = 4096
 
 
 def _find_pillars(call: Arguments) -> dict[str, Spec]:
