@@ -67,6 +67,14 @@ def test_perfect_maps_give_the_boxes_back() -> None:
         np.testing.assert_allclose(found.scores, 0.999, rtol=1e-5)
 
 
+def test_scores_follow_the_expected_overlap_as_much_as_the_decoding_says() -> None:
+    maps = perfect_maps(targets_of(FIRST)) | {"iou": torch.full((1, 1, 32, 64), 0.8)}
+    for power, factor in ((0, 1.0), (1, 0.8), (2, 0.64), (3, 0.512)):
+        decoding = DECODING.model_copy(update={"iou_power": power, "min_score": 0.5})
+        (found,) = find_candidates(maps, MAP, decoding)
+        np.testing.assert_allclose(np.sort(found.scores)[-2:], 0.999 * factor, rtol=1e-5)
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(

@@ -159,6 +159,7 @@ class CenterDecoding(Settings):
         min_score: boxes score more than this.
         candidates: the best cells of all classes that are decoded.
         peak_window: 3: only cells that are the best of the 3 x 3 around them; 1: all.
+        iou_power: scores are multiplied by this power of the overlap that the head expects of its box; 0: they are not.
         center_range_m: lowest x, y, z and highest x, y, z of centres.
         suppression: for each class.
     """
@@ -166,6 +167,7 @@ class CenterDecoding(Settings):
     min_score: float = pydantic.Field(default=0.1, ge=0, le=1)
     candidates: int = pydantic.Field(default=4096, ge=1, le=20_000)
     peak_window: Literal[1, 3] = 1
+    iou_power: int = pydantic.Field(default=2, ge=0, le=8)
     center_range_m: Range = (-74.88, -74.88, -10, 74.88, 74.88, 10)
     suppression: tuple[SuppressionSettings, ...] = (
         SuppressionSettings(iou=0.8, candidates=2048, kept=300),

@@ -77,9 +77,10 @@ def find_candidates(
         download: brings arrays from where the maps are to the CPU.
         threads: CPU threads, all by default.
     """
-    heatmap, quality = maps["heatmap"], maps["iou"]
+    heatmap, quality = maps["heatmap"], maps["iou"] if decoding.iou_power else None
     count = min(decoding.candidates, int(np.prod(heatmap.shape[1:])))
-    peaks = ops.heatmap_peaks(heatmap, count, windows=decoding.peak_window, quality=quality, threads=threads)
+    trusted = {"quality": quality, "quality_power": max(1, decoding.iou_power)}
+    peaks = ops.heatmap_peaks(heatmap, count, windows=decoding.peak_window, threads=threads, **trusted)
     own = ops.BoxMaps(*(maps[name] for name in MAP_NAMES))
     where = (box_coding(settings), peaks.scores, decoding.center_range_m, peaks.cells)
     boxes, scores = ops.decode_boxes_within(own, *where, threads=threads)
