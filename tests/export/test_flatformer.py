@@ -43,8 +43,10 @@ def drawn_network(settings: FlatFormerSettings) -> FlatFormer:
     return network
 
 
-@pytest.mark.parametrize("changes", [{}, {"window": 3, "group_size": 5}, {"point_layers": (16,), "drop_first": False}])
-@pytest.mark.parametrize("points", [1, 40, 600])
+@pytest.mark.parametrize(
+    "changes", [{}, {"window": 3, "group_size": 5}, {"point_layers": (16,), "drop_first": False}, {"blocks": 0}]
+)
+@pytest.mark.parametrize("points", [0, 1, 40, 600])
 def test_the_executor_computes_what_pytorch_does(tmp_path: Path, changes: dict[str, object], points: int) -> None:
     network = drawn_network(SMALL.model_copy(update=changes))
     found = executor_of(network, tmp_path).run({"points": cloud(points).numpy()})["maps"]

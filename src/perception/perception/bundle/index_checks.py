@@ -170,6 +170,17 @@ def _group_attention(operation: Operation, indices: _Indices) -> Iterator[str]:
     yield from indices.point_into(operation, "win2flat", indices.count(operation, "flat2win"))
 
 
+def _voxelize(operation: Operation, indices: _Indices) -> Iterator[str]:
+    rows = indices.graph.specs[operation.outputs["coords"]].shape[0]
+    if not isinstance(rows, str):
+        yield f"its attribute 'rows' is {rows}, expected the name of a size"
+
+
+def _window_table(operation: Operation, indices: _Indices) -> Iterator[str]:
+    yield from _voxelize(operation, indices)
+    indices.rows[operation.outputs["table"]] = indices.count(operation, "coords")
+
+
 _CHECKS: dict[str, Callable[[Operation, _Indices], Iterator[str]]] = {
     "downsample": _downsample,
     "submanifold_table": _submanifold_table,
@@ -186,4 +197,6 @@ _CHECKS: dict[str, Callable[[Operation, _Indices], Iterator[str]]] = {
     "window_order": _window_order,
     "group_tokens": _group_tokens,
     "group_attention": _group_attention,
+    "voxelize": _voxelize,
+    "window_table": _window_table,
 }

@@ -18,6 +18,7 @@ from perception.bundle.detection import HEAD_MAPS, FlatFormerSettings
 from perception.bundle.graph import Graph, Operation, Spec
 from perception.export.lowering import lower
 from perception.export.tracing import trace
+from perception.models.detector import MapDetector
 from perception.models.flatformer import FlatFormer
 from perception.nn.bev import NORM_EPS
 from perception.nn.flat_attention import WALKS
@@ -46,7 +47,7 @@ class DensePart(nn.Module):
         detector: whose.
     """
 
-    def __init__(self, detector: FlatFormer) -> None:
+    def __init__(self, detector: MapDetector) -> None:
         super().__init__()
         self.backbone, self.neck, self.bbox_head = detector.backbone, detector.neck, detector.bbox_head
 

@@ -31,7 +31,7 @@ def check_lidar_encoder(case: GoldenCase, execution: Execution) -> Iterator[Chec
     load_weights(encoder, weights, case.folder)
     encoder.to(execution.device).eval()
     with torch.inference_mode():
-        voxels = mean_voxels([execution.tensor(_points(case, settings))], settings, execution.backend)
+        voxels = mean_voxels([execution.tensor(sweep(case, settings))], settings, execution.backend)
         stages, output = _stages(encoder, voxels)
         bev = to_numpy(voxels_to_map(output, 1, x_first=True))
     yield Check("voxel_coords", to_numpy(voxels.level.coords)[:, 1:], case.outputs["voxel_coords"], EXACT)
@@ -45,8 +45,8 @@ def check_lidar_encoder(case: GoldenCase, execution: Execution) -> Iterator[Chec
         yield Check(f"lidar_bev.{name}", values, case.outputs[f"lidar_bev.{name}"], case.tolerance)
 
 
-def _points(case: GoldenCase, settings: VoxelNetSettings) -> Array:
-    """The sweep with a time of 0, points strictly within the range."""
+def sweep(case: GoldenCase, settings: VoxelNetSettings) -> Array:
+    """The real sweep that the case was made from, with a time of 0, points strictly within the range."""
     points = np.fromfile(case.sample(LIDAR), np.float32).reshape(-1, 5)
     points[:, 4] = 0
     low, high = np.asarray(settings.range_m, np.float32).reshape(2, 3)

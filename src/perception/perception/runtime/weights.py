@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from perception.bundle.definitions.layers import SPCONV_RANK
 from perception.bundle.graph import Operation
 
 NORM_EPSILON = 1e-5
@@ -44,6 +45,8 @@ def layer_weights(operation: Operation, tensors: Mapping[str, NDArray[Any]], cha
         weight, out_axis = tensors[names["weight"]][:, first : first + channels].astype(np.float32), 0
     else:
         weight = tensors[names["kernel"]].astype(np.float32)
+        if weight.ndim == SPCONV_RANK:  # in the order of tables x is the fastest
+            weight = weight.transpose(2, 1, 0, 3, 4).reshape(-1, *weight.shape[3:])
         out_axis = weight.ndim - 1
         if operation.op == "linear":
             weight, out_axis = weight.T, 0

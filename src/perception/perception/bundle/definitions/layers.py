@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 from perception.bundle.definitions.arguments import Arguments, Definition, MisfitError, pairs_of, size_of
 from perception.bundle.graph import Spec
 
+#: A kernel of a sparse convolution is [K, in, out] in its table's order, or [kx, ky, kz, in, out] as spconv has it.
+SPCONV_RANK = 5
+
 
 def _sparse_convolution(call: Arguments) -> dict[str, Spec]:
     channels = call.spec("features", None, None, None).shape[1]
     rows, volume = call.spec("table", "int32", None, None).shape
-    return call.finish(rows, call.weight("kernel", volume, channels, None)[2])
+    name = call.operation.weights["kernel"]
+    found = call.shapes.get(name, ())
+    if len(found) != SPCONV_RANK:
+        return call.finish(rows, call.weight("kernel", volume, channels, None)[2])
+    outputs = call.weight("kernel", None, None, None, channels, None)[-1]
+    if math.prod(found[:3]) != volume:
+        raise MisfitError(f"'{name}' has the shape {list(found)}, expected one for tables of {volume} columns")
+    return call.finish(rows, outputs)
 
 
 def _inverse_convolution(call: Arguments) -> dict[str, Spec]:
@@ -89,7 +100,7 @@ def _scatter_mean(call: Arguments) -> dict[str, Spec]:
 
 
 def _of_convolution(call: Arguments, counts: Mapping[str, int]) -> int:
-    _, inputs, outputs = call.shapes[call.operation.weights["kernel"]]
+    *_, inputs, outputs = call.shapes[call.operation.weights["kernel"]]
     return counts[pairs_of(call.operation.inputs["table"])] * inputs * outputs
 
 

@@ -8,10 +8,11 @@ from perception.runtime.steps.pillars import PILLARS
 from perception.runtime.steps.setting import Builder, Run, Setting
 from perception.runtime.steps.tables import TABLES
 from perception.runtime.steps.volumes import VOLUMES
+from perception.runtime.steps.voxels import VOXELS
 
 __all__ = ["BUILDERS", "Run", "Setting", "build"]
 
-BUILDERS: dict[str, Builder] = TABLES | LAYERS | VOLUMES | PILLARS
+BUILDERS: dict[str, Builder] = TABLES | LAYERS | VOLUMES | PILLARS | VOXELS
 
 
 def build(operation: Operation, inputs: Mapping[str, Spec], setting: Setting) -> Run:
