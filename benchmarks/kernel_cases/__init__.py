@@ -45,21 +45,23 @@ class Case:
 
     Attributes:
         name: operation and size.
-        ours: the call to time.
+        ours: the call to time; None where `ours_ms` is given.
         peer_name: who the peer is.
         peer: the peer's call; None where `peer_ms` is given or there is no peer.
         required: least ratio of the peer's time to ours; None: shown only.
         peer_ms: a time that is not measured by calling, such as a limit.
         note: one remark for the table.
+        ours_ms: a time that was taken already, as of one part of a call.
     """
 
     name: str
-    ours: Callable[[], object]
+    ours: Callable[[], object] | None
     peer_name: str = ""
     peer: Callable[[], object] | None = None
     required: float | None = None
     peer_ms: float | None = None
     note: str = ""
+    ours_ms: float | None = None
 
 
 def fastest_ms(call: Callable[[], object], least_runs: int = 5, budget_s: float = 1.0) -> float:
