@@ -50,6 +50,30 @@ def means(*arguments, **options):
     return ops.scatter_mean(*arguments, **options)[0]
 
 
+def tokens(dtype):
+    """Rows, walked backwards, in groups of which the last repeats some."""
+    order = np.arange(ROWS, dtype=np.int32)[::-1].copy()
+    groups = ops.group_tokens([ROWS], 64, order)
+    return *(drawn(ROWS, CHANNELS, dtype=dtype) for _ in "qkv"), order, groups.flat2win, groups.win2flat
+
+
+def attention(q, k, v, order, flat2win, win2flat, **options):
+    return ops.group_attention(q, k, v, 2, ops.TokenGroups(flat2win, win2flat, 64), order, **options)
+
+
+def cells():
+    numbers = np.arange(ROWS, dtype=np.int32)
+    return np.stack([0 * numbers, numbers // 20, numbers % 20], 1)
+
+
+def largest(features, begins, **options):
+    return ops.segment_reduce(features, begins, "max", **options)
+
+
+def on_map(features, coords, **options):
+    return ops.pillars_to_map(features, coords, 1, (20, 20), **options)
+
+
 #: name -> (the operation, its arguments for a type of features, which of them `out` may be).
 OPERATIONS = {
     "sparse_convolution": (ops.sparse_convolution, convolution, 4),
@@ -76,6 +100,18 @@ OPERATIONS = {
         lambda dtype: (drawn(90, 9, dtype=dtype), drawn(ROWS, dtype=np.int32, low=-1, high=90)),
         None,
     ),
+    "add_position": (
+        ops.add_position,
+        lambda dtype: (drawn(ROWS, CHANNELS, dtype=dtype), cells(), drawn(20, CHANNELS // 2)),
+        0,
+    ),
+    "group_attention": (attention, tokens, None),
+    "segment_reduce": (
+        largest,
+        lambda dtype: (drawn(ROWS, CHANNELS, dtype=dtype), np.arange(0, ROWS + 1, 3, dtype=np.int32)),
+        None,
+    ),
+    "pillars_to_map": (on_map, lambda dtype: (drawn(ROWS, CHANNELS, dtype=dtype), cells()), None),
     "cast": (cast_back, lambda dtype: (drawn(ROWS, 9, dtype=dtype),), None),
 }
 DTYPES = [np.float32, np.float16]
@@ -128,7 +164,7 @@ def test_memory_that_does_not_fit_is_refused(operation):
     read_only = np.zeros(shape, np.float32)
     read_only.flags.writeable = False
     wrong = {
-        "out must have the shape": np.zeros((shape[0] + 1, shape[1]), np.float32),
+        "out must have the shape": np.zeros((shape[0] + 1, *shape[1:]), np.float32),
         "out must be float32, found float16": np.zeros(shape, np.float16),
         "out must be contiguous": np.zeros(shape[::-1], np.float32).T,
         "out must be writable": read_only,
@@ -154,6 +190,24 @@ def test_rows_that_are_chosen_for_adding_may_not_be_overwritten():
     rows = np.arange(ROWS, dtype=np.int32)[::-1].copy()
     with pytest.raises(ValueError, match="out must not overlap an input"):
         ops.linear(features, drawn(4, 8), residual=residual, residual_rows=rows, out=residual)
+
+
+def test_points_are_described_in_the_callers_memory(device):
+    points = device.array(drawn(ROWS, 5))
+    grid = ops.PillarGrid((-2.0, -2.0, -2.0), (0.5, 0.5, 4.0), 8, 8, clamp=True)
+    pillars = ops.find_pillars(points, grid)
+    expected = device.numpy(ops.pillar_features(points, grid, pillars))
+    out = device.array(np.full(expected.shape, np.nan, np.float32))
+    ops.pillar_features(points, grid, pillars, out=out)
+    np.testing.assert_array_equal(device.numpy(out), expected)
+
+
+def test_memory_between_the_columns_of_an_input_is_refused():
+    stacked, rows = drawn(ROWS, 3 * CHANNELS), drawn(ROWS, CHANNELS)
+    q, k = stacked[:, :CHANNELS], stacked[:, CHANNELS : 2 * CHANNELS]
+    last = stacked.reshape(-1)[-2 * ROWS * CHANNELS : -ROWS * CHANNELS].reshape(ROWS, CHANNELS)
+    with pytest.raises(ValueError, match="out must not overlap an input"):
+        ops.group_attention(q, k, rows, 2, 50, out=last)
 
 
 def test_nothing_overlaps_an_empty_array():

@@ -210,11 +210,14 @@ def _on_gpu(value: Any) -> bool:
 
 
 def _extent(array: Array) -> tuple[int, int]:
-    """Addresses of a dense array's first byte and of the byte behind its last."""
+    """Addresses of an array's first byte and of the byte behind its last; rows may lie apart."""
     begin = address(array) or 0
-    if isinstance(array, np.ndarray):
-        return begin, begin + array.nbytes
-    return begin, begin + prod(array.shape) * _layout(array)[0].itemsize
+    dtype, dense = _layout(array)
+    if dense or prod(array.shape) == 0:
+        return begin, begin + prod(array.shape) * dtype.itemsize
+    strides = array.strides if isinstance(array, np.ndarray) else array.__cuda_array_interface__["strides"]
+    last = sum((size - 1) * stride for size, stride in zip(array.shape, strides, strict=True))
+    return begin, begin + last + dtype.itemsize
 
 
 def _require_apart(a: tuple[int, int], b: tuple[int, int] | None) -> None:

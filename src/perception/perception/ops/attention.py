@@ -17,8 +17,8 @@ from perception.ops.arrays import (
     check_shape,
     common_place,
     dtype_of,
-    empty,
     float_dtype,
+    output,
     view,
 )
 from perception.ops.windows import TokenGroups
@@ -46,6 +46,8 @@ def group_attention(
     order: Any = None,
     scale: float | None = None,
     threads: int | None = None,
+    *,
+    out: Any = None,
 ) -> Array:
     """Attend within groups: softmax(scale q k^T) v for every head of every group; [N, heads * D], rows like those of q.
 
@@ -62,9 +64,11 @@ def group_attention(
         order: int32 [N], position in the sequence -> row, from `window_order`; None: rows are in sequence.
         scale: 1 / sqrt(D) by default.
         threads: CPU threads, all by default; the result does not depend on it.
+        out: where the result goes, [N, heads * D] of the type of q; a new array if None.
 
     Raises:
-        ValueError: shapes that do not fit; on the CPU also an order or groups that do not hold every token once.
+        ValueError: shapes that do not fit; on the CPU also an order or groups that do not hold every token once;
+            an `out` that overlaps an input.
     """
     dtype = float_dtype(q, "q")
     arrays = [_strided_rows(value, dtype, name) for value, name in ((q, "q"), (k, "k"), (v, "v"))]
@@ -74,15 +78,16 @@ def group_attention(
     if heads < 1 or width % heads:
         raise ValueError(f"{width} channels cannot be shared by {heads} heads")
     slots, size, indices = _slots(groups, order, tokens)
-    output = empty(arrays[0][0], (tokens, width), dtype)
-    everything = [*(array for array, _ in arrays), output, *indices]
+    read = (*(array for array, _ in arrays), *indices)
+    attended = output(out, arrays[0][0], (tokens, width), dtype, read)
+    everything = [*read[:3], attended, *indices]
     common_place("group attention", [array for array in everything if array is not None])
     scale = 1 / math.sqrt(max(width // heads, 1)) if scale is None else scale
     strides = (stride for _, stride in arrays)
     shape = (heads, width // heads, size, DTYPE_CODES[dtype], scale)
     native = _NativeAttention(*(address(array) for array in everything), tokens, slots, *strides, *shape)
-    binding.call("pk_group_attention", ctypes.byref(native), threads=threads, on=output)
-    return output
+    binding.call("pk_group_attention", ctypes.byref(native), threads=threads, on=attended)
+    return attended
 
 
 def _strided_rows(value: Any, dtype: np.dtype[Any], name: str) -> tuple[Array, int]:

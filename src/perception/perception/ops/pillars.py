@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from perception.ops import binding
-from perception.ops.arrays import Array, as_array, as_features, empty
+from perception.ops.arrays import Array, as_array, as_features, empty, output
 
 binding.declare(
     pk_pillars="plipippppppp",
@@ -105,7 +105,9 @@ def find_pillars(
     return Pillars(coords[:found], tuple(counts), order[: kept.value], begins[: found + 1], pillar[: kept.value])
 
 
-def pillar_features(points: Any, grid: PillarGrid, pillars: Pillars, threads: int | None = None) -> Array:
+def pillar_features(
+    points: Any, grid: PillarGrid, pillars: Pillars, threads: int | None = None, *, out: Any = None
+) -> Array:
     """Describe every point by itself and its place in its pillar: float32 [K, C + 6], rows as in `pillars.order`.
 
     Columns: the C of the point, xyz less the mean xyz of the pillar, xyz less the centre of the pillar, as in the
@@ -116,18 +118,25 @@ def pillar_features(points: Any, grid: PillarGrid, pillars: Pillars, threads: in
         grid: the cells that it was made with.
         pillars: from `find_pillars`.
         threads: CPU threads, all by default.
+        out: where the result goes, float32 [K, C + 6]; a new array if None.
+
+    Raises:
+        ValueError: shapes or types that do not fit, an `out` that overlaps an input.
     """
     points = as_array(points, np.float32, (None, None), "points")
     coords = as_array(pillars.coords, np.int32, (None, 3), "coords")
     order = as_array(pillars.order, np.int32, (None,), "order")
     begins = as_array(pillars.begins, np.int32, (len(coords) + 1,), "begins")
-    features = empty(points, (len(order), points.shape[1] + 6), np.float32)
+    shape = (len(order), points.shape[1] + 6)
+    features = output(out, points, shape, np.float32, (points, coords, order, begins))
     arguments = (points, *points.shape, ctypes.byref(grid.native()), coords, order, begins, len(coords), len(order))
     binding.call("pk_pillar_features", *arguments, features, threads=threads)
     return features
 
 
-def segment_reduce(features: Any, begins: Any, kind: Literal["max", "mean"], threads: int | None = None) -> Array:
+def segment_reduce(
+    features: Any, begins: Any, kind: Literal["max", "mean"], threads: int | None = None, *, out: Any = None
+) -> Array:
     """Reduce rows begins[s]:begins[s + 1] to one, for every s: [S, C]; 0 for segments without rows.
 
     Args:
@@ -135,9 +144,11 @@ def segment_reduce(features: Any, begins: Any, kind: Literal["max", "mean"], thr
         begins: int32 [S + 1], ascending.
         kind: "max" or "mean".
         threads: CPU threads, all by default; the result does not depend on it.
+        out: where the result goes, [S, C] of the type of the features; a new array if None.
 
     Raises:
-        ValueError: begins that do not ascend or lie outside the rows (on a GPU such rows are left out).
+        ValueError: begins that do not ascend or lie outside the rows (on a GPU such rows are left out), or an `out`
+            that overlaps an input.
     """
     features, dtype, code = as_features(features, "features")
     begins = as_array(begins, np.int32, (None,), "begins")
@@ -145,10 +156,10 @@ def segment_reduce(features: Any, begins: Any, kind: Literal["max", "mean"], thr
         raise ValueError("begins must hold one more element than there are segments, found none")
     if kind not in ("max", "mean"):
         raise ValueError(f"kind must be max or mean, found {kind!r}")
-    output = empty(features, (len(begins) - 1, features.shape[1]), dtype)
+    reduced = output(out, features, (len(begins) - 1, features.shape[1]), dtype, (features, begins))
     arguments = (features, *features.shape, code, begins, len(begins) - 1, int(kind == "mean"))
-    binding.call("pk_segment_reduce", *arguments, output, threads=threads)
-    return output
+    binding.call("pk_segment_reduce", *arguments, reduced, threads=threads)
+    return reduced
 
 
 def pillars_to_map(
@@ -158,6 +169,8 @@ def pillars_to_map(
     size: Sequence[int],
     channels_last: bool = False,
     threads: int | None = None,
+    *,
+    out: Any = None,
 ) -> Array:
     """Lay the features of pillars out as a map: [B, C, H, W], or [B, H, W, C] with `channels_last`; zero elsewhere.
 
@@ -168,9 +181,11 @@ def pillars_to_map(
         size: H, W.
         channels_last: the layout.
         threads: CPU threads, all by default.
+        out: where the result goes, of the type of the features; a new array if None.
 
     Raises:
-        ValueError: a pillar outside the map (on a GPU it is left out), or a map of more than 2^28 cells.
+        ValueError: a pillar outside the map (on a GPU it is left out), a map of more than 2^28 cells, or an `out` that
+            overlaps an input.
     """
     features, dtype, code = as_features(features, "features")
     coords = as_array(coords, np.int32, (len(features), 3), "coords")
@@ -179,7 +194,7 @@ def pillars_to_map(
     shape = (batches, height, width, channels) if channels_last else (batches, channels, height, width)
     if min(shape) < 0:
         raise ValueError(f"a map cannot have the shape {list(shape)}")
-    output = empty(features, shape, dtype)
+    result = output(out, features, shape, dtype, (features, coords))
     arguments = (features, coords, len(features), channels, code, batches, height, width, int(channels_last))
-    binding.call("pk_pillars_to_map", *arguments, output, threads=threads)
-    return output
+    binding.call("pk_pillars_to_map", *arguments, result, threads=threads)
+    return result

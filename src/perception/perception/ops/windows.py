@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from perception.ops import binding
-from perception.ops.arrays import Array, as_array, as_features, empty, view
+from perception.ops.arrays import Array, as_array, as_features, empty, output, view
 
 binding.declare(pk_window_keys="plpp", pk_window_order="plpp", pk_group_tokens="plipp", pk_add_position="pplpiiip")
 
@@ -117,7 +117,9 @@ def group_tokens(counts: Sequence[int], group_size: int, like: Any, threads: int
     return TokenGroups(flat2win, win2flat, group_size)
 
 
-def add_position(features: Any, coords: Any, table: Any, threads: int | None = None) -> Array:
+def add_position(
+    features: Any, coords: Any, table: Any, threads: int | None = None, *, out: Any = None
+) -> Array:
     """Add table[x] to the first half of the channels and table[y] to the second half: [N, 2 H].
 
     Args:
@@ -125,18 +127,20 @@ def add_position(features: Any, coords: Any, table: Any, threads: int | None = N
         coords: int32 [N, 3], batch, y, x.
         table: float32 [L, H], for example from `sine_table`.
         threads: CPU threads, all by default.
+        out: where the result goes, [N, 2 H] of the type of the features; it may be `features` itself. A new array if
+            None.
 
     Raises:
-        ValueError: a cell outside the table (on a GPU nothing is added there).
+        ValueError: a cell outside the table (on a GPU nothing is added there), or an `out` that overlaps an input.
     """
     table = as_array(table, np.float32, (None, None), "table")
     length, half = table.shape
     features, dtype, code = as_features(features, "features", 2 * half)
     coords = as_array(coords, np.int32, (len(features), 3), "coords")
-    output = empty(features, tuple(features.shape), dtype)
-    arguments = (features, coords, len(features), table, length, half, code, output)
+    result = output(out, features, tuple(features.shape), dtype, (coords, table), (features,))
+    arguments = (features, coords, len(features), table, length, half, code, result)
     binding.call("pk_add_position", *arguments, threads=threads)
-    return output
+    return result
 
 
 def sine_table(length: int, channels: int, temperature: float = 10000.0) -> np.ndarray:

@@ -6,6 +6,7 @@ import math
 import mmap
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 import numpy as np
@@ -58,7 +59,11 @@ class HostArena:
     def __init__(self, size: int) -> None:
         # A mapping of its own: in the heap it would leave a hole each time that a network is swapped.
         private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-        self._memory = np.frombuffer(mmap.mmap(-1, max(size, 1), flags=private), np.uint8)
+        mapping = mmap.mmap(-1, max(size, 1), flags=private)
+        if hasattr(mmap, "MADV_HUGEPAGE"):  # Linux; NumPy asks for it too. Kernels write many rows to many pages.
+            with suppress(OSError):  # a kernel without huge pages
+                mapping.madvise(mmap.MADV_HUGEPAGE)
+        self._memory = np.frombuffer(mapping, np.uint8)
         # As in perception.ops: with this set, tests notice a cell that a kernel never writes.
         self._poison = os.environ.get("PERCEPTION_KERNELS_POISON") == "1"
 

@@ -126,13 +126,16 @@ def _of_attention(call: Arguments, counts: Mapping[str, int]) -> int:
 
 PILLARS: dict[str, Definition] = {
     "find_pillars": Definition(("points",), _find_pillars, is_table=True, new_sizes=("rows", "returns", "bounds")),
-    "pillar_features": Definition(("points", "coords", "order", "begins", "pillar"), _pillar_features),
-    "segment_max": Definition(("features", "begins", "coords"), _segment_max),
+    "pillar_features": Definition(("points", "coords", "order", "begins", "pillar"), _pillar_features, is_planned=True),
+    "segment_max": Definition(("features", "begins", "coords"), _segment_max, is_planned=True),
     "window_order": Definition(("coords",), _window_order, is_table=True),
     "group_tokens": Definition(("coords",), _group_tokens, is_table=True, new_sizes=("slots",)),
-    "add_position": Definition(("features", "coords"), _add_position),
+    "add_position": Definition(("features", "coords"), _add_position, is_planned=True),
     "group_attention": Definition(
-        ("queries_keys", "values", "order", "flat2win", "win2flat"), _group_attention, multiplications=_of_attention
+        ("queries_keys", "values", "order", "flat2win", "win2flat"),
+        _group_attention,
+        multiplications=_of_attention,
+        is_planned=True,
     ),
-    "pillars_to_map": Definition(("features", "coords"), _pillars_to_map),
+    "pillars_to_map": Definition(("features", "coords"), _pillars_to_map, is_planned=True),
 }

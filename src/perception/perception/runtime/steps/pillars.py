@@ -30,17 +30,19 @@ def _find_pillars(operation: Operation, _: Mapping[str, Spec], setting: Setting)
 def _pillar_features(operation: Operation, _: Mapping[str, Spec], setting: Setting) -> Run:
     grid = _grid(operation)
 
-    def run(values: Values, _: Values) -> dict[str, Any]:
+    def run(values: Values, out: Values) -> dict[str, Any]:
         coords = values["coords"]
         found = ops.Pillars(coords, (len(coords),), values["order"], values["begins"], values["pillar"])
-        return {"features": ops.pillar_features(values["points"], grid, found, threads=setting.threads)}
+        options = {"threads": setting.threads, "out": out["features"]}
+        return {"features": ops.pillar_features(values["points"], grid, found, **options)}
 
     return run
 
 
 def _segment_max(_: Operation, __: Mapping[str, Spec], setting: Setting) -> Run:
-    def run(values: Values, _: Values) -> dict[str, Any]:
-        return {"features": ops.segment_reduce(values["features"], values["begins"], "max", threads=setting.threads)}
+    def run(values: Values, out: Values) -> dict[str, Any]:
+        options = {"threads": setting.threads, "out": out["features"]}
+        return {"features": ops.segment_reduce(values["features"], values["begins"], "max", **options)}
 
     return run
 
@@ -72,9 +74,9 @@ def _add_position(operation: Operation, inputs: Mapping[str, Spec], setting: Set
     channels: Any = inputs["features"].shape[1]
     table = setting.place.upload(ops.sine_table(a["length"], channels // 2, a["temperature"]))
 
-    def run(values: Values, _: Values) -> dict[str, Any]:
-        placed = ops.add_position(values["features"], values["coords"], table, threads=setting.threads)
-        return {"features": placed}
+    def run(values: Values, out: Values) -> dict[str, Any]:
+        options = {"threads": setting.threads, "out": out["features"]}
+        return {"features": ops.add_position(values["features"], values["coords"], table, **options)}
 
     return run
 
@@ -84,12 +86,12 @@ def _group_attention(operation: Operation, inputs: Mapping[str, Spec], setting: 
     size: Any = operation.attributes["group_size"]
     channels: Any = inputs["values"].shape[1]
 
-    def run(values: Values, _: Values) -> dict[str, Any]:
+    def run(values: Values, out: Values) -> dict[str, Any]:
         both = values["queries_keys"]
         groups = ops.TokenGroups(values["flat2win"], values["win2flat"], size)
         qkv = (both[:, :channels], both[:, channels:], values["values"])
-        attended = ops.group_attention(*qkv, heads, groups, values["order"], threads=setting.threads)
-        return {"features": attended}
+        options = {"threads": setting.threads, "out": out["features"]}
+        return {"features": ops.group_attention(*qkv, heads, groups, values["order"], **options)}
 
     return run
 
@@ -97,9 +99,9 @@ def _group_attention(operation: Operation, inputs: Mapping[str, Spec], setting: 
 def _pillars_to_map(operation: Operation, _: Mapping[str, Spec], setting: Setting) -> Run:
     a: dict[str, Any] = dict(operation.attributes)
 
-    def run(values: Values, _: Values) -> dict[str, Any]:
+    def run(values: Values, out: Values) -> dict[str, Any]:
         where = (values["coords"], 1, (a["height"], a["width"]))
-        return {"map": ops.pillars_to_map(values["features"], *where, threads=setting.threads)}
+        return {"map": ops.pillars_to_map(values["features"], *where, threads=setting.threads, out=out["map"])}
 
     return run
 
