@@ -1,4 +1,4 @@
-"""FlatFormer's encoder at its published sizes, from points to the map, run from its graph: beside PyTorch and its limit.
+"""FlatFormer's encoder at its published sizes, from points to the map, run from its graph: beside PyTorch and limits.
 
 PyTorch is given the pillars, the walks and the groups by the kernels, and its fused attention. A limit is what the
 multiplications or the bytes of an operation take at the rates of this run; exponentials are not counted.
@@ -15,7 +15,6 @@ from torch import Tensor
 
 from benchmarks.kernel_cases import Case, Context
 from benchmarks.kernel_cases.networks import frame_counts
-from perception import ops
 from perception.bundle.detection import FlatFormerSettings
 from perception.bundle.operations import arguments_of, check_graph, multiplications
 from perception.export.flatformer import lower_flatformer

@@ -117,9 +117,7 @@ def group_tokens(counts: Sequence[int], group_size: int, like: Any, threads: int
     return TokenGroups(flat2win, win2flat, group_size)
 
 
-def add_position(
-    features: Any, coords: Any, table: Any, threads: int | None = None, *, out: Any = None
-) -> Array:
+def add_position(features: Any, coords: Any, table: Any, threads: int | None = None, *, out: Any = None) -> Array:
     """Add table[x] to the first half of the channels and table[y] to the second half: [N, 2 H].
 
     Args:
