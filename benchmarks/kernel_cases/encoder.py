@@ -21,10 +21,10 @@ from perception.export.flatformer import lower_flatformer
 from perception.models.flatformer import FlatFormer
 from perception.nn.pillar_backends import DIFFERENTIABLE
 from perception.runtime import StageTimer
+from perception.runtime.detections import points_in_range
 from perception.runtime.executor import GraphExecutor
 from perception.runtime.place import HOST
 from perception.runtime.steps import Setting
-from perception.training.detection.batches import points_in_range
 
 #: Window, tokens of a group: of the official configuration, and of the paper.
 GROUPS = ((13, 144), (9, 69))
