@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +12,11 @@ import pytest
 from perception.bundle.loading import Bundle, load_bundle
 from perception.cli import main
 from perception.evaluation.benchmark.measure import Sample, run_repeatedly, summarize_samples, warm_up
+from perception.runtime.engine import NATIVE_ENGINES
 from perception.runtime.inspection import measure_costs
-from perception.runtime.native import NativeSegmentationEngine
+from perception.runtime.native import NativeEngine
 from tests.bundle.block_graphs import write_block_network
+from tests.bundle.detector_graphs import write_detector
 from tests.bundle.graphs import write_unet
 from tests.evaluation.test_inspect_command import refusal
 
@@ -31,11 +34,11 @@ def unet(tmp_path: Path) -> Path:
     return write_unet(tmp_path / "tiny")
 
 
-def engine_of(bundle: Bundle) -> NativeSegmentationEngine:
-    return NativeSegmentationEngine(bundle.folder, bundle.description, threads=1)
+def engine_of(bundle: Bundle[Any]) -> NativeEngine[Any, Any]:
+    return NATIVE_ENGINES[bundle.description.task](bundle.folder, bundle.description, threads=1)
 
 
-@pytest.mark.parametrize("write", [write_unet, write_block_network])
+@pytest.mark.parametrize("write", [write_unet, write_block_network, write_detector])
 def test_every_operation_is_timed_in_every_frame(write: object, tmp_path: Path) -> None:
     bundle = load_bundle(write(tmp_path / "bundle"))  # type: ignore[operator]
     engine = engine_of(bundle)

@@ -11,6 +11,7 @@ from perception.cli import main
 from perception.runtime.dense.file_cache import FileCache
 from perception.runtime.dense.ranges import find_table
 from tests.bundle.block_graphs import write_block_network
+from tests.bundle.detector_graphs import write_detector
 
 
 @pytest.fixture
@@ -40,6 +41,16 @@ def test_ranges_are_measured_shown_and_kept(
     assert (table.method, table.percentile) == ("percentile", 99)
     assert f"volume.onnx volume {table.limits['volume']:.4g}" in told
     assert "precision: int8" in told
+
+
+def test_a_detector(
+    clouds: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PERCEPTION_ENGINE_CACHE", str(tmp_path / "cache"))
+    bundle = write_detector(tmp_path / "detector")
+    assert main(["calibrate", str(bundle), *clouds]) == 0
+    table = find_table(bundle / "head.onnx", (bundle / "head.onnx").read_bytes(), FileCache(tmp_path / "cache"))
+    assert f"head.onnx map {table.limits['map']:.4g}" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(

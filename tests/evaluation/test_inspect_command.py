@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from perception.evaluation.inspection.report import Inspection, print_inspection
 from perception.runtime.device.figures import DeviceFigures
 from perception.runtime.inspection import measure_costs
 from tests.bundle.block_graphs import write_block_network
+from tests.bundle.detector_graphs import write_detector
 from tests.bundle.graphs import write_unet
 
 
@@ -58,12 +60,32 @@ def test_a_network_on_blocks(tmp_path: Path, cloud: Path, capsys: pytest.Capture
     assert "4,000 points in " in shown
 
 
+def test_a_detector(tmp_path: Path, cloud: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    measured = {"map": 0.61, "on": "streets"}
+    bundle = write_detector(tmp_path / "detector", measured=measured)
+    assert main(["inspect", str(bundle), "--cloud", str(cloud)]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "detection by flatformer" in shown
+    assert "range x -4 to 4 m, y -4 to 4 m, 16 x 16 cells of 0.5 m, 1 sweep" in shown
+    assert "measured mean average precision 0.61 on streets" in shown
+    points = np.fromfile(cloud, np.float32).reshape(-1, 4)
+    inside = points[(np.abs(points[:, :2]) < 4).all(1) & (np.abs(points[:, 2]) < 2)]
+    pillars = len(np.unique(np.floor(inside[:, :2] / 0.5), axis=0))
+    assert f"4,000 points, {len(inside):,} in range, {pillars} pillars" in shown
+
+
 @pytest.mark.parametrize("columns", [80, 100, 120])
+@pytest.mark.parametrize("write", [write_unet, write_detector])
 def test_it_fits_the_terminal(
-    unet: Path, cloud: Path, columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    write: Callable[[Path], Path],
+    tmp_path: Path,
+    cloud: Path,
+    columns: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    assert main(["inspect", str(unet), "--cloud", str(cloud)]) == 0
+    assert main(["inspect", str(write(tmp_path / "bundle")), "--cloud", str(cloud)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= columns
     assert not any("…" in line for line in lines)

@@ -11,6 +11,8 @@ from perception.bundle.loading import Bundle, load_bundle
 from perception.runtime.inspection import FrameCosts, measure_costs
 from perception.runtime.voxels import voxelize_frame
 from tests.bundle.block_graphs import CHANNELS, RESOLUTION, write_block_network
+from tests.bundle.detector_graphs import CHANNELS as WIDE
+from tests.bundle.detector_graphs import EDGE_M, GROUP_SIZE, MAP_CHANNELS, POINT_CHANNELS, SIZE, write_detector
 from tests.bundle.graphs import CLASSES, write_unet
 
 WIDTH = 8
@@ -108,3 +110,21 @@ def test_points_that_are_no_numbers(unet: Bundle, points: np.ndarray) -> None:
     spoiled[3, 0] = np.nan
     with pytest.raises(ValueError, match="NaN"):
         measure_costs(unet, spoiled, threads=1)
+
+
+def test_a_detector(tmp_path: Path, points: np.ndarray) -> None:
+    bundle = load_bundle(write_detector(tmp_path))
+    wide = points * np.array([2, 2, 1, 1], np.float32)
+    costs = measure_costs(bundle, wide, threads=1)
+    (counts,) = costs.runs
+    pillars = len(np.unique(np.floor(wide[:, :2] / EDGE_M), axis=0))
+    assert (counts["points"], counts["returns"], counts["pillars"]) == (len(points), len(points), pillars)
+    groups = -(-pillars // GROUP_SIZE)
+    columns = POINT_CHANNELS + 6
+    assert costs.by_stage(bundle.graph) == {
+        "pillars": len(points) * columns * WIDE,
+        "block": pillars * 4 * WIDE**2 + 2 * groups * GROUP_SIZE * GROUP_SIZE * WIDE,
+        "head": 9 * WIDE * MAP_CHANNELS * SIZE**2,
+    }
+    assert costs.memory.features >= 4 * len(points) * (columns + WIDE)
+    assert costs.memory.total == sum(vars(costs.memory).values())

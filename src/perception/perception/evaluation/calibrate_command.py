@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.table import Table
 
+from perception.bundle.files import BundleFiles
+from perception.bundle.format import DESCRIPTION_FILE, read_any_description
 from perception.configuration import ConfigurationError
 from perception.evaluation.cloud_options import add_cloud_options, read_clouds
 from perception.paths import find_bundle
@@ -34,9 +36,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigurationError(f"--percentile: expected more than 0 and at most 100, found {arguments.percentile}")
     console, files = Console(), FileCache()
     with console.status("reading or simulating clouds") as status:
-        clouds, source = read_clouds(arguments)
-        status.update(f"running the bundle on {len(clouds)} clouds")
         folder = find_bundle(arguments.bundle)
+        clouds, source = read_clouds(arguments, read_any_description(BundleFiles(folder, DESCRIPTION_FILE)))
+        status.update(f"running the bundle on {len(clouds)} clouds")
         tables = calibrate_bundle(folder, clouds, arguments.method, arguments.percentile, files)
     console.print(_shown(tables, f"Ranges of {folder.name} on {source}"))
     console.print(f"kept in {files.folder}; 'precision: int8' in the file that ${SETTINGS_VARIABLE} names uses them")

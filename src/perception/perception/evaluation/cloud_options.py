@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from perception.bundle.format import CommonDescription, DetectionDescription
 from perception.bundle.loading import Bundle
 from perception.configuration import ConfigurationError
 from perception.data.clouds import find_clouds
@@ -25,18 +27,19 @@ def add_cloud_options(parser: argparse.ArgumentParser) -> None:
            "(default: %(default)s)")  # fmt: skip
 
 
-def read_clouds(arguments: argparse.Namespace) -> tuple[list[NDArray[np.float32]], str]:
+def read_clouds(arguments: argparse.Namespace, description: CommonDescription) -> tuple[list[NDArray[np.float32]], str]:
     """Read or simulate what the options say.
 
     Returns:
-        clouds float32 [N, 4], N at least 1, and where they come from.
+        clouds float32 [N, columns that the network takes], N at least 1, and where they come from.
 
     Raises:
         ConfigurationError: one line that says which option or file is wrong.
     """
     if arguments.clouds < 1:
         raise ConfigurationError(f"--clouds: expected 1 or more, found {arguments.clouds}")
-    clouds = find_clouds(arguments.bag, arguments.cloud, arguments.sensor, arguments.clouds)
+    found = find_clouds(arguments.bag, arguments.cloud, arguments.sensor, arguments.clouds)
+    clouds = [_with_columns(cloud, description) for cloud in found]
     if arguments.cloud:
         return clouds, ", ".join(file.name for file in arguments.cloud)
     if arguments.bag:
@@ -44,7 +47,17 @@ def read_clouds(arguments: argparse.Namespace) -> tuple[list[NDArray[np.float32]
     return clouds, f"simulated {arguments.sensor}, {len(clouds)} sweep{'s' * (len(clouds) > 1)}"
 
 
-def costs_on(bundle: Bundle, cloud: NDArray[np.float32], threads: int, source: str) -> FrameCosts:
+def _with_columns(cloud: NDArray[np.float32], description: CommonDescription) -> NDArray[np.float32]:
+    """A cloud with the columns that a detector takes: a single sweep has no time lag, and nothing else is known."""
+    if not isinstance(description, DetectionDescription):
+        return cloud
+    columns = description.network.point_channels
+    wide = np.zeros((len(cloud), columns), np.float32)
+    wide[:, : cloud.shape[1]] = cloud[:, :columns]
+    return wide
+
+
+def costs_on(bundle: Bundle[Any], cloud: NDArray[np.float32], threads: int, source: str) -> FrameCosts:
     """Work out what a bundle costs on a cloud; a cloud that no network takes is the user's mistake."""
     try:
         return measure_costs(bundle, cloud, threads)

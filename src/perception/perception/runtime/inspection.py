@@ -20,7 +20,7 @@ from perception.bundle.operations import multiplications
 from perception.ops import PreparedTable
 from perception.ops.memory import most_kept_bytes, rounded
 from perception.runtime.executor import GraphExecutor
-from perception.runtime.native import make_labeller
+from perception.runtime.native_detection import surround
 from perception.runtime.place import HOST
 from perception.runtime.plan import MemoryPlan
 from perception.runtime.region_memory import region_bytes
@@ -81,12 +81,12 @@ class FrameCosts:
         return by_stage(graph, self.multiplications)
 
 
-def measure_costs(bundle: Bundle, points: NDArray[np.float32], threads: int) -> FrameCosts:
+def measure_costs(bundle: Bundle[Any], points: NDArray[np.float32], threads: int) -> FrameCosts:
     """Work out what a bundle costs on a cloud.
 
     Args:
         bundle: on the CPU; on a GPU the arithmetic is the same.
-        points: float32 [N, 4], N at least 1.
+        points: float32 [N, columns that the network takes], N at least 1.
         threads: CPU threads that kernels will use.
 
     Raises:
@@ -107,7 +107,7 @@ def measure_costs(bundle: Bundle, points: NDArray[np.float32], threads: int) -> 
         features=max(plan.layout(_sizes(counts)).total for counts in runs) + _unplanned_bytes(graph, runs),
         kernels=max((_weight_bytes(operation, shapes, 4) for operation in graph.operations), default=0)
         + threads * KERNEL_BYTES_PER_THREAD,
-        points=_point_bytes(len(points), runs),
+        points=_point_bytes(points, runs),
     )
     return FrameCosts(len(points), runs, total, memory)
 
@@ -121,20 +121,19 @@ def by_stage(graph: CheckedGraph, of_operations: Mapping[str, Any]) -> dict[str,
     return stages
 
 
-def _graph_runs(bundle: Bundle, points: NDArray[np.float32], threads: int) -> list[dict[str, int]]:
+def _graph_runs(bundle: Bundle[Any], points: NDArray[np.float32], threads: int) -> list[dict[str, int]]:
     """The counts of each run of the graph: what surrounds the network runs as always, the network only its tables."""
     tables = _TablesOnly(bundle, threads)
-    make_labeller(tables, bundle.description, threads).label(points, StageTimer())
+    surround(tables, bundle.description, threads)(points, StageTimer())
     return tables.runs
 
 
 class _TablesOnly:
-    """Stands for the executor: computes tables, notes their sizes, and gives scores of 0."""
+    """Stands for the executor: computes tables, notes their sizes, and gives outputs of 0."""
 
-    def __init__(self, bundle: Bundle, threads: int) -> None:
+    def __init__(self, bundle: Bundle[Any], threads: int) -> None:
         self.runs: list[dict[str, int]] = []
         self._graph = bundle.graph
-        self._classes = len(bundle.description.classes)
         operations = tuple(one for one in bundle.graph.operations if DEFINITIONS[one.op].is_table)
         outputs = {value: value for one in operations for value in one.outputs.values()}
         graph = bundle.graph.graph.model_copy(update={"operations": operations, "outputs": outputs})
@@ -151,9 +150,11 @@ class _TablesOnly:
             if isinstance(made, PreparedTable):
                 counts[pairs_of(value)] = int(np.count_nonzero(array >= 0))
         self.runs.append(counts)
-        shape = self._graph.specs[self._graph.graph.outputs["scores"]].shape
-        sizes = [counts[size] if isinstance(size, str) else size for size in shape]
-        return {"scores": np.zeros(sizes, np.float32)}
+        return {role: self._zeros(value, counts) for role, value in self._graph.graph.outputs.items()}
+
+    def _zeros(self, value: str, counts: Mapping[str, int]) -> NDArray[np.float32]:
+        shape = self._graph.specs[value].shape
+        return np.zeros([counts[size] if isinstance(size, str) else size for size in shape], np.float32)
 
 
 def _weight_bytes(operation: Operation, shapes: Mapping[str, tuple[int, ...]], element_bytes: int) -> int:
@@ -167,14 +168,14 @@ def _table_bytes(graph: CheckedGraph, counts: Mapping[str, int]) -> int:
 
 
 def _unplanned_bytes(graph: CheckedGraph, runs: Sequence[Mapping[str, int]]) -> int:
-    """What dense kernels give has memory of its own, of which some of every size is kept (`perception.ops.memory`)."""
-    sizes = {
-        rounded(graph.specs[value].bytes(counts))
-        for operation in graph.operations
-        for value in operation.outputs.values()
-        for counts in runs
-        if operation.op.startswith("dense_") and operation.op != "dense_region"
-    }
+    """What some kernels give has memory of its own, of which some of every size is kept (`perception.ops.memory`)."""
+
+    def is_unplanned(operation: Operation) -> bool:
+        definition = DEFINITIONS[operation.op]
+        return not (definition.is_planned or definition.is_table or operation.op == "dense_region")
+
+    made = [value for one in graph.operations if is_unplanned(one) for value in one.outputs.values()]
+    sizes = {rounded(graph.specs[value].bytes(counts)) for value in made for counts in runs}
     return min(sum(sizes), most_kept_bytes())
 
 
@@ -183,8 +184,12 @@ def _sizes(counts: Mapping[str, int]) -> dict[str, int]:
     return {name: count for name, count in counts.items() if not name.startswith(pairs_of(""))}
 
 
-def _point_bytes(points: int, runs: Sequence[Mapping[str, int]]) -> int:
-    """x, y, z, intensity and voxel of each point, coordinates and first point of each voxel; a class, a probability."""
+def _point_bytes(cloud: NDArray[np.float32], runs: Sequence[Mapping[str, int]]) -> int:
+    """What a cloud and what is found of it take, beside what a graph computes."""
+    points = len(cloud)
     if "blocks" in runs[0]:
         return points * (16 + 5 + CUTTING_BYTES)
+    if "voxels/1" not in runs[0]:  # the cloud, what of it lies in range, and the comparisons that say which
+        return 2 * cloud.nbytes + points * 8
+    # x, y, z, intensity and voxel of each point, coordinates and first point of each voxel; a class, a probability.
     return (points + runs[0]["voxels/1"]) * (16 + 4 + 5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ _FORGET_PEAK = "5"
 MOST_RUNS = 6
 
 
-def region_bytes(bundle: Bundle, runs: Sequence[Mapping[str, int]], threads: int) -> int:
+def region_bytes(bundle: Bundle[Any], runs: Sequence[Mapping[str, int]], threads: int) -> int:
     """Load every region and run it on zeros, as often as shows what an engine keeps for inputs of changing sizes.
 
     Args:

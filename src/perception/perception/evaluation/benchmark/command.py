@@ -16,7 +16,7 @@ from perception.evaluation.cloud_options import add_cloud_options, costs_on, rea
 from perception.evaluation.machine import describe_machine
 from perception.ops import default_threads
 from perception.paths import find_bundle
-from perception.runtime.native import NativeSegmentationEngine
+from perception.runtime.engine import NATIVE_ENGINES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,9 +39,9 @@ def run(arguments: argparse.Namespace) -> int:
     threads = default_threads() if arguments.threads is None else arguments.threads
     with console.status("reading the bundle") as status:
         bundle = load_bundle(find_bundle(arguments.bundle))
-        engine = NativeSegmentationEngine(bundle.folder, bundle.description, arguments.device, threads)
+        engine = NATIVE_ENGINES[bundle.description.task](bundle.folder, bundle.description, arguments.device, threads)
         status.update("reading or simulating clouds")
-        clouds, source = read_clouds(arguments)
+        clouds, source = read_clouds(arguments, bundle.description)
         costs = [costs_on(bundle, cloud, threads, source) for cloud in clouds]
         status.update("warming up")
         warm_up(engine, clouds, arguments.warm_up)

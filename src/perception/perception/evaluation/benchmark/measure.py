@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from perception.evaluation.latency import summarize
 from perception.evaluation.results import LatencySummary
 from perception.runtime.executor import RunTimes
 from perception.runtime.inspection import FrameCosts, by_stage
-from perception.runtime.native import NativeSegmentationEngine
+from perception.runtime.native import NativeEngine
 from perception.types import Frame, PointCloud
 
 Clouds = Sequence[NDArray[np.float32]]
@@ -26,7 +27,7 @@ class Sample:
 
     Attributes:
         cloud: its number.
-        total_ms: from the points to their classes.
+        total_ms: from the points to their classes or boxes.
         part_ms: of everything that was timed: operations of the graph by name, and what surrounds the graph.
         graph_ms: of the total, what the executor takes for the graph, which on a GPU is to start it.
         kernels_ms: of that, inside kernels and dense engines; None on a GPU, which works on while Python does.
@@ -71,20 +72,20 @@ class Figures:
         return self.overhead.p50 / self.kernels.p50
 
 
-def warm_up(engine: NativeSegmentationEngine, clouds: Clouds, frames: int) -> None:
-    """Label each cloud at least once: the first frames allocate memory, and choose how a GPU computes layers."""
+def warm_up(engine: NativeEngine[Any, Any], clouds: Clouds, frames: int) -> None:
+    """Run each cloud at least once: the first frames allocate memory, and choose how a GPU computes layers."""
     for number in range(max(frames, len(clouds))):
         engine.warm_up(Frame(PointCloud(clouds[number % len(clouds)])))
 
 
 def run_repeatedly(
-    engine: NativeSegmentationEngine, clouds: Clouds, rounds: Iterable[int], on_gpu: bool = False
+    engine: NativeEngine[Any, Any], clouds: Clouds, rounds: Iterable[int], on_gpu: bool = False
 ) -> list[Sample]:
-    """Label clouds in turn.
+    """Run clouds in turn.
 
     Args:
         engine: loaded and warm.
-        clouds: float32 [N, 4] each.
+        clouds: float32 [N, columns that the network takes] each.
         rounds: the numbers of the frames.
         on_gpu: whether calls of kernels only start them, so that their times say nothing.
     """
@@ -95,7 +96,7 @@ def run_repeatedly(
         engine.executor.watch = None
 
 
-def _run(engine: NativeSegmentationEngine, clouds: Clouds, cloud: int, regions: Sequence[str], on_gpu: bool) -> Sample:
+def _run(engine: NativeEngine[Any, Any], clouds: Clouds, cloud: int, regions: Sequence[str], on_gpu: bool) -> Sample:
     frame = Frame(PointCloud(clouds[cloud]))
     engine.executor.watch = watch = RunTimes()
     start_s = time.perf_counter()

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from perception.bundle.format import BundleDescription
+from perception.bundle.format import CommonDescription
 from perception.evaluation.benchmark.measure import Figures
 from perception.evaluation.results import LatencySummary, MachineDescription
 from perception.runtime.inspection import FrameCosts
@@ -33,7 +33,7 @@ class Benchmark:
         figures: what was found.
     """
 
-    bundle: BundleDescription
+    bundle: CommonDescription
     device: str
     threads: int
     machine: MachineDescription
@@ -51,6 +51,11 @@ class Benchmark:
         """Of each cloud's finest level; 0 for networks on blocks."""
         return [one.runs[0].get("voxels/1", 0) for one in self.costs]
 
+    @property
+    def pillars(self) -> list[int]:
+        """Of each cloud; 0 for networks that have none."""
+        return [one.runs[0].get("pillars", 0) for one in self.costs]
+
     def to_json(self) -> str:
         """Everything, times in milliseconds."""
         figures = self.figures
@@ -60,7 +65,7 @@ class Benchmark:
             "device": self.device,
             "threads": self.threads,
             "machine": self.machine.model_dump(),
-            "clouds": {"source": self.clouds, "points": self.points, "voxels": self.voxels},
+            "clouds": {"source": self.clouds, "points": self.points, "voxels": self.voxels, "pillars": self.pillars},
             "frames": figures.total.count,
             "total_ms": figures.total.model_dump(),
             "graph_ms": figures.graph.model_dump(),
@@ -97,6 +102,8 @@ def _facts(benchmark: Benchmark) -> Iterable[tuple[str, str]]:
     sizes = f"{_range(benchmark.points)} points"
     if any(benchmark.voxels):
         sizes += f", {_range(benchmark.voxels)} voxels"
+    if any(benchmark.pillars):
+        sizes += f", {_range(benchmark.pillars)} pillars"
     yield "clouds", f"{benchmark.clouds}: {sizes}"
     rate_hz = 1e3 / figures.total.p50
     yield (

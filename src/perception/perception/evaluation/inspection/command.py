@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     with Console(stderr=True).status("reading the bundle") as status:
         bundle = load_bundle(find_bundle(arguments.bundle))
         status.update("reading or simulating clouds")
-        clouds, source = read_clouds(arguments)
+        clouds, source = read_clouds(arguments, bundle.description)
         status.update("working out what they cost")
         costs = [costs_on(bundle, cloud, default_threads(), source) for cloud in clouds]
     inspection = Inspection(bundle, source, costs, read_figures())

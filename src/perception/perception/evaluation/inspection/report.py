@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from perception.bundle.definitions import DEFINITIONS
-from perception.bundle.format import PvcnnSettings
+from perception.bundle.format import BundleDescription, CommonDescription, DetectionDescription, PvcnnSettings
 from perception.bundle.loading import Bundle
 from perception.runtime.device.figures import DeviceFigures
 from perception.runtime.inspection import FrameCosts
@@ -40,7 +40,7 @@ class Inspection:
         device: the GPU of this machine, if it has one.
     """
 
-    bundle: Bundle
+    bundle: Bundle[Any]
     clouds: str
     costs: Sequence[FrameCosts]
     device: DeviceFigures = field(default_factory=DeviceFigures)
@@ -112,8 +112,8 @@ def _facts(inspection: Inspection) -> Iterable[tuple[str, str]]:
     operations = bundle.graph.operations
     yield "bundle", f"{description.name}, {description.task} by {_network(inspection)}"
     yield "classes", f"{len(description.classes)}: {', '.join(description.classes)}"
-    yield "voxels", f"{description.voxel_size_m:g} m, at most {description.capacity_voxels:,} a cloud"
-    if elastic := description.supernet:
+    yield _input(description)
+    if elastic := getattr(description, "supernet", None):
         yield (
             "supernet",
             f"holds networks down to {elastic.min_ratio:.0%} of its widths, ".replace("%", " %")
@@ -121,11 +121,9 @@ def _facts(inspection: Inspection) -> Iterable[tuple[str, str]]:
         )
     yield "license", description.license
     yield "origin", description.origin
-    if "mean_iou" in description.measured:
-        yield (
-            "measured",
-            f"mean IoU {description.measured['mean_iou']} on {description.measured.get('on', 'unnamed data')}",
-        )
+    for key, text in {"mean_iou": "mean IoU", "map": "mean average precision"}.items():
+        if key in description.measured:
+            yield "measured", f"{text} {description.measured[key]} on {description.measured.get('on', 'unnamed data')}"
     yield "files", f"{_size(sum(files.values()))}: " + ", ".join(f"{name} {_size(one)}" for name, one in files.items())
     layers = Counter(one.dtype for one in operations if DEFINITIONS[one.op].multiplications)
     yield "layers", ", ".join(f"{count} in {dtype}" for dtype, count in sorted(layers.items()))
@@ -134,6 +132,18 @@ def _facts(inspection: Inspection) -> Iterable[tuple[str, str]]:
     yield "graph", f"{len(operations)} operations, {inspection.parameters:,} weights{dense}"
     if device := _device(inspection.device):
         yield "device", device
+
+
+def _input(description: CommonDescription) -> tuple[str, str]:
+    """What the network looks at."""
+    if isinstance(description, DetectionDescription):
+        low_x, low_y, _, high_x, high_y, _ = description.network.range_m
+        height, width = description.network.grid_size
+        cells = f"{width} x {height} cells of {description.network.cell_m[0]:g} m"
+        sweeps = f"{description.sweeps} sweep{'s' * (description.sweeps > 1)}"
+        return "range", f"x {low_x:g} to {high_x:g} m, y {low_y:g} to {high_y:g} m, {cells}, {sweeps}"
+    assert isinstance(description, BundleDescription)
+    return "voxels", f"{description.voxel_size_m:g} m, at most {description.capacity_voxels:,} a cloud"
 
 
 def _device(figures: DeviceFigures) -> str:
@@ -199,7 +209,11 @@ def _print_sizes(console: Console, inspection: Inspection) -> None:
         blocks = sum(run["blocks"] for run in cost.runs)
         console.print(_fact("cloud", f"{head} in {blocks:,} blocks, {len(cost.runs)} groups of about the same size"))
         return
+    if "pillars" in counts:
+        head += f", {counts['points']:,} in range, {counts['pillars']:,} pillars"
     console.print(_fact("cloud", head))
+    if "voxels/1" not in counts:
+        return
     table = _table("level", "voxels", "neighbours", "of 27")
     for size, rows in counts.items():
         if size.startswith("voxels/"):
@@ -208,7 +222,7 @@ def _print_sizes(console: Console, inspection: Inspection) -> None:
     console.print(table)
 
 
-def _neighbours(bundle: Bundle, size: str, counts: Any) -> int:
+def _neighbours(bundle: Bundle[Any], size: str, counts: Any) -> int:
     """Pairs of the 3x3x3 table of a level."""
     for operation in bundle.graph.operations:
         if operation.op == "submanifold_table":

@@ -16,7 +16,7 @@ from perception.runtime.dense.quantization import has_quantizable_layers
 from perception.runtime.dense.ranges import Method, RangeTable
 from perception.runtime.dense.region import default_threads, load_region
 from perception.runtime.executor import GraphExecutor
-from perception.runtime.native import make_labeller
+from perception.runtime.native_detection import surround
 from perception.runtime.place import HOST
 from perception.runtime.steps import Setting
 from perception.runtime.timing import StageTimer
@@ -55,9 +55,9 @@ def calibrate_bundle(
     if not measured:
         raise ConfigurationError(f"{folder}: has no dense region that could run in int8; choose fp16")
     executor = GraphExecutor(bundle.graph, Setting(bundle.tensors, HOST, threads, regions))
-    labeller = make_labeller(executor, bundle.description, threads)
+    use = surround(executor, bundle.description, threads)
     for cloud in clouds:
-        labeller.label(cloud, StageTimer())
+        use(cloud, StageTimer())
     threads = threads or default_threads()
     tables = {
         file: calibrate(folder / file, regions[file].batches, method, percentile, files, threads) for file in measured
