@@ -17,7 +17,7 @@ from perception.bundle.loading import load_bundle
 from perception.configuration import ConfigurationError
 from perception.data.files import read_points
 from perception.data.simulation import simulate_drive
-from perception.export import exporter
+from perception.export import exporter, prepared
 from perception.export.exporter import Exported, Source, export_network
 from perception.export.lowering import LoweredNetwork
 from perception.export.precision import candidates
@@ -86,7 +86,7 @@ def test_a_shipped_network_is_the_same_on_simulated_and_real_sweeps(
         sweep, scan = _near(sweep), _near(scan)
     exported = export_network(find_source(name, None, Overrides()), tmp_path / name, [sweep, scan])
     comparison = exported.comparison
-    assert comparison.points == len(sweep) + len(scan)
+    assert comparison.results == len(sweep) + len(scan)
     assert comparison.scores.error < 1e-4
     assert all(difference.error < 1e-4 for difference in comparison.values.values())
     assert len(comparison.values) >= len([one for one in exported.graph.operations if one.op != "downsample"])
@@ -163,7 +163,7 @@ def test_further_files_stay(source: Source, tmp_path: Path) -> None:
 def test_a_wrong_operation_is_named_and_nothing_is_written(
     source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, change: dict[str, object], stage: str
 ) -> None:
-    lower = exporter.lower
+    lower = prepared.lower
 
     def spoiled(*arguments: object) -> LoweredNetwork:
         lowered = lower(*arguments)  # type: ignore[arg-type]
@@ -172,7 +172,7 @@ def test_a_wrong_operation_is_named_and_nothing_is_written(
         assert graph != lowered.graph
         return LoweredNetwork(graph, lowered.regions, lowered.twins)
 
-    monkeypatch.setattr(exporter, "lower", spoiled)
+    monkeypatch.setattr(prepared, "lower", spoiled)
     with pytest.raises(ConfigurationError, match=f"stage '{stage}': '{name}' .* is the first to differ"):
         export_network(source, tmp_path / "bundle")
     assert list(tmp_path.iterdir()) == []

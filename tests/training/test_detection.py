@@ -21,6 +21,7 @@ from perception.data.boxes import chosen, joined
 from perception.data.drive import DriveFrame
 from perception.models.checkpoints import load_checkpoint
 from perception.models.flatformer import FlatFormer
+from perception.runtime import load_engine
 from perception.runtime.detections import points_in_range
 from perception.training.batches import make_batch, prefetched, samples_of_part
 from perception.training.clouds import LabelledPoints
@@ -246,6 +247,8 @@ def test_from_bags_to_a_bundle(
     assert description.decoding == settings.decoding
     assert {"map", "ap.truck", "translation_error.truck", "on"} <= set(description.measured)
     load_checkpoint(FlatFormer(description.network, 2), tmp_path / "bundle" / "weights.safetensors")
+    engine = load_engine("bundle", threads=1, task="detection")
+    assert set(engine.forward(Frame(PointCloud(clouds[0].points))).boxes.class_names) <= {"car", "truck"}
 
 
 def test_boxes_of_no_class_are_background(settings: DetectionSettings, clouds: list[LabelledPoints]) -> None:

@@ -7,7 +7,7 @@ nuScenes-lidarseg challenge's 16 classes, colours and merging of the data set's 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -229,6 +229,16 @@ NUSCENES_LIDARSEG = ClassSet(
 )
 
 CLASS_SETS: tuple[ClassSet, ...] = (SEMANTIC_KITTI, NUSCENES_LIDARSEG)
+
+
+#: Of classes that nuScenes does not colour.
+GREY = (128, 128, 128)
+
+
+def object_colors(names: Sequence[str]) -> list[tuple[int, int, int]]:
+    """Give the RGB colour of each class of boxes: that of the points of such objects in nuScenes, else grey."""
+    known = dict(zip(NUSCENES_LIDARSEG.names, NUSCENES_LIDARSEG.colors.tolist(), strict=True))
+    return [tuple(known.get(name, GREY)) for name in names]
 
 
 def class_set_named(names: tuple[str, ...]) -> ClassSet | None:

@@ -10,8 +10,8 @@ from typing import Any
 
 from perception.bundle.graph import Graph, Operation, Spec
 from perception.bundle.voxelnet import Shape, VoxelNetSettings, WindowSettings
-from perception.export.flatformer import DensePart, DetectorGraph
-from perception.export.lowering import lower
+from perception.export.flatformer import BEV, RESULT, DensePart
+from perception.export.lowering import LoweredNetwork, lower
 from perception.export.tracing import trace
 from perception.models.centerpoint import CenterPoint
 from perception.nn.voxelnet import NORM_EPS
@@ -20,8 +20,8 @@ AXES = ("x", "y", "z")
 PREFIX = "middle_encoder."
 
 
-def lower_centerpoint(detector: CenterPoint) -> DetectorGraph:
-    """Express a detector in operations of the executor.
+def lower_centerpoint(detector: CenterPoint) -> LoweredNetwork:
+    """Express a detector in operations of the executor; as `perception.export.flatformer.lower_flatformer`.
 
     Raises:
         ConfigurationError: a dense layer that no region can hold.
@@ -34,16 +34,21 @@ def lower_centerpoint(detector: CenterPoint) -> DetectorGraph:
     writer = _Writer(settings)
     operations = (*writer.tables(), *writer.encoder(), writer.bev(), region)
     graph = Graph(inputs={"points": points}, outputs={"maps": dense.graph.outputs["scores"]}, operations=operations)
-    return DetectorGraph(graph, dense.regions)
+    return LoweredNetwork(graph, dense.regions, writer.twins | {dense.graph.outputs["scores"]: RESULT})
 
 
 class _Writer:
-    """Writes the operations before the dense part; level 0 holds the input voxels, the last one those of the map."""
+    """Writes the operations before the dense part; level 0 holds the input voxels, the last one those of the map.
+
+    Attributes:
+        twins: value -> the module that gives the same in PyTorch.
+    """
 
     def __init__(self, settings: VoxelNetSettings) -> None:
         self._settings = settings
         self._shapes = list(settings.shapes())
         self._features = "voxels"
+        self.twins: dict[str, str] = {"map": BEV}
 
     def tables(self) -> Iterator[Operation]:
         """Voxels, and for every stage its neighbours and the windows of the next one."""
@@ -83,8 +88,10 @@ class _Writer:
         entering = self._features
         for part, more in (("1", {}), ("2", {"residual": entering})):
             yield self._layer(f"{name}.conv{part}", f"{name}.bn{part}", table, more)
+        self.twins[self._features] = name
 
     def _convolution(self, name: str, table: str) -> Operation:
+        self.twins[f"{name}.0"] = name
         return self._layer(f"{name}.0", f"{name}.1", table, {})
 
     def _layer(self, name: str, norm: str, table: str, more: dict[str, str]) -> Operation:

@@ -20,9 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("config", help="a bundle (folder or name), a bundle.yaml, or a training configuration (file or name)")
     option("--weights", type=Path, metavar="FILE", help="checkpoint or .safetensors; by default the bundle's own")
     option("--out", type=Path, required=True, metavar="FOLDER", help="where the bundle goes; it may be the same one")
-    option("--precision", choices=("float32", "float16", "auto"), default="float32", help="what layers compute in; "
-           "auto takes float16 where scores change by 1 %% at most and 99.5 %% of the labels stay; "
-           "default: %(default)s")  # fmt: skip
+    option("--precision", choices=("float32", "float16", "auto"), default="float32", help="what layers of sparse "
+           "networks compute in; auto takes float16 where scores change by 1 %% at most and 99.5 %% of the labels "
+           "stay; networks with dense regions (pvcnn, detectors) stay in float32: where a GPU's engines are built, the "
+           "machine's engine settings choose for the regions; default: %(default)s")  # fmt: skip
     option("--half-weights", action="store_true", help="store weights in half precision, in half the space")
     option("--bag", type=Path, help="compare with PyTorch on clouds of this bag")
     option("--cloud", type=Path, action="append", metavar="FILE", help="compare on this cloud: rows of float32 x, y, "
@@ -46,5 +47,5 @@ def run(arguments: argparse.Namespace) -> int:
         status.update("reading or simulating clouds")
         clouds = find_clouds(arguments.bag, arguments.cloud, arguments.sensor, arguments.clouds)
         exported = export_network(source, arguments.out, clouds, arguments.precision, status.update)
-    print_export(console, exported, arguments.out)
+    print_export(console, exported, arguments.out, arguments.precision)
     return 0

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import fx
 
-from perception.bundle.format import BundleDescription, PvcnnSettings
+from perception.bundle.deployment_checks import interface_of
+from perception.bundle.format import CommonDescription
 from perception.bundle.graph import Operation
+from perception.export.agreement import agreement
 from perception.runtime import StageTimer
 from perception.runtime.executor import GraphExecutor
-from perception.runtime.labellers import BlockLabeller, PointLabeller, VoxelLabeller
+from perception.runtime.native_detection import Use, surround
 
 Array = NDArray[Any]
 
@@ -58,21 +59,28 @@ class Comparison:
     Attributes:
         values: of each value that both compute, in the order of the graph.
         makers: the operation that makes each of them.
-        scores: of the network's result.
-        points: how many were labelled.
-        agreeing: how many got the same class from both.
+        output: what the network's result is called.
+        scores: of that result.
+        results: how many points were labelled, or boxes found.
+        agreeing: how many of them are the same from both.
     """
 
     values: dict[str, Difference]
     makers: Mapping[str, Operation]
+    output: str = "scores"
     scores: Difference = field(default_factory=Difference)
-    points: int = 0
+    results: int = 0
     agreeing: int = 0
 
     @property
     def agreement(self) -> float:
-        """The share of points with the same class."""
-        return self.agreeing / self.points if self.points else 1.0
+        """The share of points with the same class, or of boxes that both found."""
+        return self.agreeing / self.results if self.results else 1.0
+
+    @property
+    def unit(self) -> str:
+        """What results are counted in."""
+        return "points" if self.output == "scores" else "boxes"
 
     def stages(self) -> dict[str, tuple[int, str, float]]:
         """Of each stage: how many values were compared, the one that differs most, and its error."""
@@ -90,33 +98,33 @@ class Comparison:
 
 
 class Recorded(Protocol):
-    """What gives the values of a network for an input; `TracedNetwork`, or one that remembers its scores."""
+    """What gives the values of a network for an input."""
 
-    def values(self, *inputs: Any) -> Iterable[tuple[fx.Node, Any]]:
-        """The steps with what they give, the scores last."""
+    def values(self, *inputs: Any) -> Iterable[tuple[Hashable, Any]]:
+        """The steps with what they give, the result last."""
 
 
 class RememberedScores:
-    """The scores of a recorded network, computed once for each input."""
+    """The result of a recorded network, computed once for each input."""
 
-    def __init__(self, traced: Recorded) -> None:
-        self._traced = traced
-        self._scores: dict[str, tuple[fx.Node, Any]] = {}
+    def __init__(self, recorded: Recorded) -> None:
+        self._recorded = recorded
+        self._results: dict[str, tuple[Hashable, Any]] = {}
 
-    def values(self, *inputs: Any) -> Iterable[tuple[fx.Node, Any]]:
-        """The scores."""
+    def values(self, *inputs: Any) -> Iterable[tuple[Hashable, Any]]:
+        """The result."""
         key = hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in inputs)).hexdigest()
-        if key not in self._scores:
-            *_, self._scores[key] = self._traced.values(*inputs)
-        yield self._scores[key]
+        if key not in self._results:
+            *_, self._results[key] = self._recorded.values(*inputs)
+        yield self._results[key]
 
 
 class Comparer:
-    """Labels clouds twice, with a graph and with the recorded network that it was made of.
+    """Uses a network on clouds twice, as a graph and as the recorded network that it was made of.
 
     Args:
         executor: runs the graph.
-        traced: the network.
+        recorded: the network.
         twins: value of the graph -> step of the record that gives the same.
         description: how a cloud becomes the network's input.
     """
@@ -124,67 +132,76 @@ class Comparer:
     def __init__(
         self,
         executor: GraphExecutor,
-        traced: Recorded,
-        twins: Mapping[str, fx.Node],
-        description: BundleDescription,
+        recorded: Recorded,
+        twins: Mapping[str, Hashable],
+        description: CommonDescription,
     ) -> None:
         graph = executor.checked.graph
         makers = {value: operation for operation in graph.operations for value in operation.outputs.values()}
         kept = [value for value in makers if value in twins]
-        self.result = Comparison({value: Difference() for value in kept}, makers)
+        (self._output,) = graph.outputs
+        self.result = Comparison({value: Difference() for value in kept}, makers, self._output)
         self._executor = executor
-        self._traced = traced
+        self._recorded = recorded
         self._values = {twins[value]: value for value in kept}
         self._description = description
 
     def add(self, cloud: NDArray[np.float32]) -> None:
-        """Compare on a cloud, float32 [N, 4]."""
+        """Compare on a cloud, float32 [N, C]."""
         expected: list[Array] = []
 
-        def score(*arguments: Any) -> Array:
-            scores, reference = self._both(arguments[:-1])
+        def compute(inputs: Mapping[str, Array]) -> Array:
+            result, reference = self._both(inputs)
             expected.append(reference)
-            return scores
+            return result
 
-        ours, _ = labeller(score, self._description).label(cloud, StageTimer())
+        ours = use(compute, self._description)(cloud, StageTimer())
         remaining = iter(expected)
-        theirs, _ = labeller(lambda *_: next(remaining), self._description).label(cloud, StageTimer())
-        self.result.points += len(cloud)
-        self.result.agreeing += int((ours == theirs).sum())
+        theirs = use(lambda _: next(remaining), self._description)(cloud, StageTimer())
+        agreeing, results = agreement(ours, theirs)
+        self.result.results += results
+        self.result.agreeing += agreeing
 
-    def _both(self, inputs: tuple[Array, ...]) -> tuple[Array, Array]:
-        """The scores of both; everything on the way is compared."""
-        named = dict(zip(self._executor.checked.graph.inputs, inputs, strict=True))
-        found = self._executor.run(named, keep=self.result.values)
-        reference = None
-        for node, value in self._traced.values(*torch_inputs(inputs)):
-            if node in self._values:
-                name = self._values[node]
-                self.result.values[name].add(found[name], np.asarray(value))
-            if node.op == "output":
-                reference = np.asarray(value)
-        assert reference is not None
-        self.result.scores.add(found["scores"], reference)
-        return found["scores"], reference
+    def _both(self, inputs: Mapping[str, Array]) -> tuple[Array, Array]:
+        """The results of both; everything on the way is compared."""
+        found = self._executor.run(dict(inputs), keep=self.result.values)
+        reference: Any = None
+        for step, reference in self._recorded.values(*torch_inputs(inputs)):
+            if step in self._values:
+                name = self._values[step]
+                self.result.values[name].add(found[name], np.asarray(reference))
+        self.result.scores.add(found[self._output], np.asarray(reference))
+        return found[self._output], np.asarray(reference)
 
 
-def torch_inputs(inputs: tuple[Array, ...]) -> Iterator[Any]:
+@dataclass(frozen=True)
+class _Runner:
+    """Stands for a graph: see `perception.runtime.native.GraphRunner`."""
+
+    compute: Callable[[Mapping[str, Array]], Array]
+    output: str
+
+    def run(self, inputs: Mapping[str, Array], timer: StageTimer | None = None) -> dict[str, Array]:
+        """The result."""
+        return {self.output: self.compute(inputs)}
+
+
+def use(compute: Callable[[Mapping[str, Array]], Array], description: CommonDescription) -> Use:
+    """Surround what gives a network's result for its inputs with what a robot does to clouds and results."""
+    (output,) = interface_of(description).outputs
+    return surround(_Runner(compute, output), description)
+
+
+def torch_use(recorded: Recorded, description: CommonDescription) -> Use:
+    """Use a recorded network in PyTorch as a robot uses its bundle."""
+
+    def compute(inputs: Mapping[str, Array]) -> Array:
+        *_, (_, result) = recorded.values(*torch_inputs(inputs))
+        return np.asarray(result)
+
+    return use(compute, description)
+
+
+def torch_inputs(inputs: Mapping[str, Array]) -> Iterator[Any]:
     """Inputs of a graph as a record takes them: features as tensors, coordinates as they are."""
-    return (torch.from_numpy(array) if array.dtype == np.float32 else array for array in inputs)
-
-
-def labeller(score: Callable[..., Any], description: BundleDescription) -> PointLabeller:
-    """Surround a network's scores with what turns clouds into its input."""
-    if isinstance(description.network, PvcnnSettings):
-        return BlockLabeller(score, description.network.blocks)
-    return VoxelLabeller(score, description.voxel_size_m, description.capacity_voxels)
-
-
-def torch_labeller(traced: Recorded, description: BundleDescription) -> PointLabeller:
-    """Label with a recorded network in PyTorch."""
-
-    def score(*arguments: Any) -> Array:
-        *_, (_, scores) = traced.values(*torch_inputs(arguments[:-1]))
-        return np.asarray(scores)
-
-    return labeller(score, description)
+    return (torch.from_numpy(array) if array.dtype == np.float32 else array for array in inputs.values())

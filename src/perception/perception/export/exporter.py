@@ -14,14 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from perception.bundle.deployment_checks import interface_of
-from perception.bundle.format import BundleDescription
+from perception.bundle.format import DESCRIPTIONS, BundleDescription, CommonDescription
 from perception.bundle.graph import GRAPH_FILE, Graph
 from perception.bundle.operations import check_graph
-from perception.bundle.writer import halved, write_bundle
+from perception.bundle.writer import halved, write_described
 from perception.configuration import ConfigurationError, parse_settings
 from perception.export.comparison import Comparer, Comparison, RememberedScores
-from perception.export.lowering import LoweredNetwork, lower
 from perception.export.precision import (
     FLOAT16_LIMITS,
     FLOAT32_LIMITS,
@@ -31,9 +29,9 @@ from perception.export.precision import (
     choose_halves,
     with_halves,
 )
-from perception.export.self_check import made_up_street, self_check
-from perception.export.tracing import TracedNetwork, trace
-from perception.export.verification import check_record, verify
+from perception.export.prepared import Prepared, prepare
+from perception.export.self_check import columns_of, made_up_street, self_check
+from perception.export.verification import verify
 from perception.runtime.executor import GraphExecutor
 from perception.runtime.native import NATIVE
 from perception.runtime.place import HOST
@@ -70,7 +68,7 @@ class Exported:
         comparison: with PyTorch.
     """
 
-    description: BundleDescription
+    description: CommonDescription
     graph: Graph
     comparison: Comparison
 
@@ -87,8 +85,10 @@ def export_network(
     Args:
         source: the network.
         folder: of the bundle; one that is there is replaced.
-        clouds: float32 [N, 4], x, y, z in metres, intensity, to compare on; by default a small made-up street.
-        precision: what layers compute in; "auto" takes float16 wherever that costs little enough.
+        clouds: float32 [N, C], x, y, z in metres, intensity, and what else the network takes, to compare on; by default
+            a small made-up street.
+        precision: what layers compute in; "auto" takes float16 wherever that costs little enough. Networks with dense
+            regions stay in float32: the type of a region is chosen where its engine is built.
         progress: told what is being done.
 
     Raises:
@@ -99,27 +99,28 @@ def export_network(
     tensors = halved(tensors) if source.half else tensors
     _check_finite(tensors, folder)
     values = {**source.values, "engine": NATIVE}
-    draft = parse_settings(BundleDescription, {**values, "weights_sha256": "0" * 64, "files": {}}, folder)
-    traced = trace(_with_weights(source.network, tensors))
-    check_record(traced, draft, made_up_street())
-    lowered = lower(traced, interface_of(draft)[0])
-    clouds = clouds or [made_up_street()]
+    kind = DESCRIPTIONS.get(values.get("task"), BundleDescription)
+    draft = parse_settings(kind, {**values, "weights_sha256": "0" * 64, "files": {}}, folder)
+    prepared = prepare(_with_weights(source.network, tensors), draft)
+    lowered, recorded = prepared.lowered, prepared.recorded
+    clouds = clouds or [made_up_street(columns_of(draft))]
     with np.errstate(over="ignore"):  # what overflows in float16 is seen in the scores
-        graph = _with_precision(precision, lowered, traced, tensors, draft, clouds, progress)
+        graph = _with_precision(precision, prepared, tensors, draft, clouds, progress)
     half = any(operation.dtype == "float16" for operation in graph.operations)
     files = {**source.kept, GRAPH_FILE: graph_json(graph), **lowered.regions}
-    files[SELF_CHECK_FILE] = self_check(traced, draft)
+    if checked := self_check(recorded, draft, clouds):
+        files[SELF_CHECK_FILE] = checked
     comparisons: list[Comparison] = []
 
     def check(written: Path) -> None:
         limits = FLOAT16_LIMITS if half else FLOAT32_LIMITS
         try:
             with np.errstate(over="ignore"):
-                comparisons.append(verify(written, traced, lowered.twins, clouds, limits, progress))
+                comparisons.append(verify(written, recorded, lowered.twins, clouds, limits, progress))
         except ConfigurationError as error:  # its folder is not the one that the user knows
             raise ConfigurationError(str(error).replace(str(written), str(folder))) from None
 
-    description = write_bundle(folder, values, tensors, files=files, check=check)
+    description = write_described(kind, folder, values, tensors, files=files, check=check)
     return Exported(description, graph, comparisons[0])
 
 
@@ -149,20 +150,19 @@ def _with_weights(network: nn.Module, tensors: Tensors) -> nn.Module:
 
 def _with_precision(
     precision: Precision,
-    lowered: LoweredNetwork,
-    traced: TracedNetwork,
+    prepared: Prepared,
     tensors: Tensors,
-    description: BundleDescription,
+    description: CommonDescription,
     clouds: Sequence[NDArray[np.float32]],
     progress: Callable[[str], None],
 ) -> Graph:
     """Choose types; what has dense regions stays as it is: a region's type is chosen where its engine is built."""
-    graph = lowered.graph
-    if precision == "float32" or lowered.regions:
+    graph = prepared.lowered.graph
+    if precision == "float32" or prepared.lowered.regions:
         return graph
     if precision == "float16":
         return with_halves(graph, candidates(graph))
-    reference = RememberedScores(traced)
+    reference = RememberedScores(prepared.recorded)
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
 
     def loss_of(trial: Graph, clouds: Sequence[NDArray[np.float32]] = clouds) -> Loss:

@@ -7,7 +7,6 @@ computed once a pillar instead of once a point, which a record of PyTorch's func
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from perception.bundle.definitions.pillars import PLACE_CHANNELS
 from perception.bundle.detection import HEAD_MAPS, FlatFormerSettings
 from perception.bundle.graph import Graph, Operation, Spec
-from perception.export.lowering import lower
+from perception.export.lowering import LoweredNetwork, lower
 from perception.export.tracing import trace
 from perception.models.detector import MapDetector
 from perception.models.flatformer import FlatFormer
@@ -25,19 +24,8 @@ from perception.nn.flat_attention import WALKS
 
 #: What the head's maps are in the order of the channels of the output "maps": the regression, then the heat map.
 MAPS = (*HEAD_MAPS, "heatmap")
-
-
-@dataclass(frozen=True)
-class DetectorGraph:
-    """A detector as a graph.
-
-    Attributes:
-        graph: from "points" float32 ["points", C] to "maps" float32 [1, channels of all MAPS, H, W].
-        regions: ONNX files, by name.
-    """
-
-    graph: Graph
-    regions: Mapping[str, bytes]
+#: What the record of a detector calls its bird's-eye-view map and its result.
+BEV, RESULT = "bev", "maps"
 
 
 class DensePart(nn.Module):
@@ -57,8 +45,12 @@ class DensePart(nn.Module):
         return torch.cat([maps[name] for name in MAPS], 1)
 
 
-def lower_flatformer(detector: FlatFormer) -> DetectorGraph:
+def lower_flatformer(detector: FlatFormer) -> LoweredNetwork:
     """Express a detector in operations of the executor.
+
+    Returns:
+        A graph from "points" float32 ["points", C] to "maps" float32 [1, channels of all MAPS, H, W]; twins are names
+        of modules, `BEV` and `RESULT`.
 
     Raises:
         ConfigurationError: a dense layer that no region can hold.
@@ -71,11 +63,15 @@ def lower_flatformer(detector: FlatFormer) -> DetectorGraph:
     writer = _Writer(settings)
     operations = (*writer.tables(), *writer.pillars(), *writer.transformer(), writer.bev(), region)
     graph = Graph(inputs={"points": points}, outputs={"maps": dense.graph.outputs["scores"]}, operations=operations)
-    return DetectorGraph(graph, dense.regions)
+    return LoweredNetwork(graph, dense.regions, writer.twins | {dense.graph.outputs["scores"]: RESULT})
 
 
 class _Writer:
-    """Writes the operations before the dense part."""
+    """Writes the operations before the dense part.
+
+    Attributes:
+        twins: value -> the module that gives the same in PyTorch.
+    """
 
     def __init__(self, settings: FlatFormerSettings) -> None:
         self._settings = settings
@@ -92,6 +88,7 @@ class _Writer:
             "drop_first": settings.drop_first,
         }
         self._features = ""
+        self.twins: dict[str, str] = {}
 
     def tables(self) -> Iterator[Operation]:
         """Pillars, the walks through windows, and groups."""
@@ -130,6 +127,7 @@ class _Writer:
             reduced = {"features": made, "begins": "begins", "coords": "coords"}
             yield _operation("segment_max", f"{name}.max", reduced, self._features, {}, "pillars")
             channels = width
+        self.twins[self._features] = "voxel_encoder"
 
     def transformer(self) -> Iterator[Operation]:
         """The blocks, a layer for each walk."""
@@ -140,6 +138,7 @@ class _Writer:
     def bev(self) -> Operation:
         """The map."""
         where = {"features": self._features, "coords": "coords"}
+        self.twins["map"] = BEV
         return _operation("pillars_to_map", "bev", where, {"map": "map"}, self._map, "pillars")
 
     def _transformer_layer(self, name: str, walk: int) -> Iterator[Operation]:
@@ -169,6 +168,7 @@ class _Writer:
         given = {"features": f"{value}5", "residual": f"{value}4"}
         yield _layer(f"{name}.fc2", given, f"{value}6", second, {}, stage)
         self._features = f"{value}6"
+        self.twins[self._features] = name
 
 
 def _operation(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +58,7 @@ class LoweredNetwork:
 
     graph: Graph
     regions: Mapping[str, bytes]
-    twins: Mapping[str, fx.Node]
+    twins: Mapping[str, Hashable]
 
 
 def lower(traced: TracedNetwork, inputs: Mapping[str, Spec]) -> LoweredNetwork:

@@ -10,13 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 from perception.export.exporter import Exported
+from perception.export.precision import Precision
 from perception.export.weights_report import print_facts
 
 EXACT = "equal"
 
 
-def print_export(console: Console, exported: Exported, folder: Path) -> None:
-    """Print how far the bundle is from PyTorch, stage by stage, and what was written."""
+def print_export(console: Console, exported: Exported, folder: Path, precision: Precision) -> None:
+    """Print how far the bundle is from PyTorch, stage by stage, and what was written; in the precision asked for."""
     table = Table(title="Bundle beside PyTorch", title_justify="left", box=None, header_style="dim", pad_edge=False)
     table.add_column("stage")
     table.add_column("values", justify="right")
@@ -26,18 +27,20 @@ def print_export(console: Console, exported: Exported, folder: Path) -> None:
         table.add_row(stage, str(count), f"{error:.1e}" if error else EXACT, value if error else "")
     console.print(table)
     console.print()
-    print_facts(console, _facts(exported, folder))
+    print_facts(console, _facts(exported, folder, precision))
 
 
-def _facts(exported: Exported, folder: Path) -> Iterable[tuple[str, str]]:
+def _facts(exported: Exported, folder: Path, precision: Precision) -> Iterable[tuple[str, str]]:
     comparison, graph = exported.comparison, exported.graph
     kinds = Counter(operation.dtype for operation in graph.operations if operation.stage != "maps")
     regions = sum(operation.op == "dense_region" for operation in graph.operations)
-    yield "scores", f"differ by {comparison.scores.error:.1e} of the largest"
-    yield "labels", f"{comparison.agreement:.3%} of {comparison.points:,} points the same"
+    yield comparison.output, f"differ by {comparison.scores.error:.1e} of the largest"
+    yield "results", f"{comparison.agreement:.3%} of {comparison.results:,} {comparison.unit} the same"
     computed = ", ".join(f"{count} in {dtype}" for dtype, count in sorted(kinds.items()))
     yield "operations", f"{len(graph.operations)}; of those on features {computed}; {regions} dense regions"
     if regions:
         yield "regions", "float32 in their files; where a GPU's engine is built, that can be float16 or int8"
+    if regions and precision != "float32":
+        yield "precision", "float32: --precision changes nothing here, it is for networks without dense regions"
     size = sum(file.stat().st_size for file in folder.iterdir())
     yield "bundle", f"{folder} ({len(list(folder.iterdir()))} files, {size / 1e6:.1f} MB)"

@@ -1,21 +1,32 @@
-"""A small cloud with the labels that a bundle must give it, so that a robot can try a bundle before it trusts it."""
+"""A small cloud with the results that a bundle must give, so that a robot can try a bundle before it trusts it."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from perception.bundle.format import BundleDescription
-from perception.export.comparison import Recorded, torch_labeller
+from perception.bundle.format import CommonDescription, DetectionDescription
+from perception.export.comparison import Recorded, torch_use
 from perception.runtime import StageTimer
+from perception.runtime.detection_check import detection_check
+
+#: Of a self-check that is a part of a real or simulated cloud: 0.5 MB.
+MOST_POINTS = 32_768
 
 
-def made_up_street() -> NDArray[np.float32]:
+def made_up_street(columns: int = 4) -> NDArray[np.float32]:
     """About 2,000 points around a sensor 1.7 m above a road between two walls, with cars, poles and people.
 
+    Args:
+        columns: how many features points have.
+
     Returns:
-        float32 [N, 4], x, y, z in metres and intensity; the same at every call.
+        float32 [N, columns], x, y, z in metres, intensity, and 0, 0.1 or 0.2 in further columns, as if the points were
+        of three sweeps; the same at every call.
     """
     rng = np.random.default_rng(5)
     distance, angle = 3 + 37 * rng.random(900) ** 2, rng.uniform(-np.pi, np.pi, 900)
@@ -33,14 +44,47 @@ def made_up_street() -> NDArray[np.float32]:
     points = np.concatenate(parts)
     points[:, :3] += rng.normal(0, 0.01, (len(points), 3))
     points[:, 3] = np.clip(points[:, 3] + rng.normal(0, 0.05, len(points)), 0, 1)
-    return points.astype(np.float32)
+    more = 0.1 * rng.integers(0, 3, (len(points), columns - points.shape[1]))
+    return np.column_stack([points, more]).astype(np.float32)
 
 
-def self_check(traced: Recorded, description: BundleDescription) -> bytes:
-    """Make the file: tensors points float32 [N, 4], class_ids uint8 [N] and probabilities float32 [N], by PyTorch."""
-    points = made_up_street()
-    class_ids, probabilities = torch_labeller(traced, description).label(points, StageTimer())
-    return bytes(save({"points": points, "class_ids": class_ids, "probabilities": probabilities}))
+def columns_of(description: CommonDescription) -> int:
+    """How many features the points of a network's clouds have."""
+    return description.network.point_channels if isinstance(description, DetectionDescription) else 4
+
+
+def self_check(
+    recorded: Recorded, description: CommonDescription, clouds: Sequence[NDArray[np.float32]] = ()
+) -> bytes | None:
+    """Make the file by PyTorch: a cloud and what `perception.runtime.self_check` compares with.
+
+    Args:
+        recorded: the network.
+        description: of its bundle.
+        clouds: float32 [N, C], of which a part is taken where a detector finds nothing in the made-up street.
+
+    Returns:
+        Its bytes; None of a detector that finds nothing anywhere, so that there is nothing to compare with.
+    """
+    compute = torch_use(recorded, description)
+    for points in (made_up_street(columns_of(description)), *map(_thinned, clouds)):
+        if tensors := _tensors(points, compute(points, StageTimer()), description):
+            return bytes(save(tensors))
+    return None
+
+
+def _tensors(
+    points: NDArray[np.float32], result: Any, description: CommonDescription
+) -> dict[str, NDArray[Any]] | None:
+    if isinstance(description, DetectionDescription):
+        return detection_check(points, result, description)
+    class_ids, probabilities = result
+    return {"points": points, "class_ids": class_ids, "probabilities": probabilities}
+
+
+def _thinned(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A cloud of which a bundle can carry the points."""
+    return np.ascontiguousarray(points[:: -(-len(points) // MOST_POINTS)])
 
 
 def _box(

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pydantic
 from safetensors import safe_open
 from torch import nn
 
+from perception.bundle.detection import CenterDecoding
+from perception.bundle.files import BundleFiles
 from perception.bundle.format import (
     DESCRIPTION_FILE,
     WEIGHTS_FILE,
-    BundleDescription,
+    DetectorSettings,
     NetworkSettings,
     PvcnnSettings,
-    load_description,
+    check_weights_file,
+    read_any_description,
 )
 from perception.bundle.graph import GRAPH_FILE
 from perception.bundle.supernet import Elasticity
-from perception.classes import NUSCENES_LIDARSEG, SEMANTIC_KITTI, ClassSet
-from perception.configuration import ConfigurationError, Settings, load_settings, load_yaml, parse_settings
+from perception.classes import NUSCENES_LIDARSEG, SEMANTIC_KITTI, ClassSet, object_colors
+from perception.configuration import ConfigurationError, Settings, load_yaml, parse_settings
 from perception.export.exporter import Source
-from perception.models.build import build_network
+from perception.models.build import build_detector, build_network
 from perception.models.checkpoints import load_checkpoint
 from perception.paths import share_folder
 from perception.runtime.self_check import SELF_CHECK_FILE
@@ -45,6 +49,7 @@ class _Supernet(_Part):
 
 class _Data(_Part):
     source: str = "simulated"
+    merged_sweeps: int = 1
 
     @property
     def classes(self) -> ClassSet:
@@ -52,13 +57,26 @@ class _Data(_Part):
         return NUSCENES_LIDARSEG if self.source == "nuscenes" else SEMANTIC_KITTI
 
 
-class _TrainingConfiguration(_Part):
+class TrainingConfiguration(_Part):
     """What a bundle takes from a training configuration; the rest is how it was trained."""
 
+    task: Literal["segmentation"] = "segmentation"
     name: str
     network: NetworkSettings
     supernet: _Supernet | None = None
     voxel_size_m: float = pydantic.Field(gt=0)
+    data: _Data = _Data()
+    half_weights: bool = False
+
+
+class DetectorConfiguration(_Part):
+    """The same of a detector's."""
+
+    task: Literal["detection"]
+    name: str
+    network: DetectorSettings
+    classes: tuple[str, ...]
+    decoding: CenterDecoding
     data: _Data = _Data()
     half_weights: bool = False
 
@@ -109,8 +127,10 @@ def _find(config: str) -> Path:
 def _of_bundle(folder: Path, weights: Path | None, overrides: Overrides) -> Source:
     if weights is not None and weights.resolve() == (folder / WEIGHTS_FILE).resolve():
         weights = None
-    file = folder / DESCRIPTION_FILE
-    description = load_description(folder) if weights is None else load_settings(BundleDescription, file)
+    files = BundleFiles(folder, DESCRIPTION_FILE)
+    description = read_any_description(files)
+    if weights is None:
+        check_weights_file(files, description)
     values = description.model_dump(exclude={"weights_sha256", "files"})
     if weights is not None:  # what was measured was measured with other weights
         values |= {"measured": {}, "origin": _origin(weights), "license": "unknown"}
@@ -131,12 +151,16 @@ def _of_training(file: Path, weights: Path, overrides: Overrides) -> Source:
 
 def described(settings: Any) -> dict[str, Any]:
     """What a training configuration, whole or as far as it is read here, says in a bundle.yaml."""
+    values = {"format": 1, "name": settings.name, "task": settings.task, "network": settings.network.model_dump()}
+    if settings.task == "detection":
+        return values | {
+            "decoding": settings.decoding.model_dump(),
+            "classes": settings.classes,
+            "colors": object_colors(settings.classes),
+            "sweeps": settings.data.merged_sweeps,
+        }
     classes: ClassSet = settings.data.classes
-    return {
-        "format": 1,
-        "name": settings.name,
-        "task": "segmentation",
-        "network": settings.network.model_dump(),
+    return values | {
         "supernet": settings.supernet.elasticity.model_dump() if settings.supernet else None,
         "classes": classes.names,
         "colors": classes.colors.tolist(),
@@ -144,26 +168,32 @@ def described(settings: Any) -> dict[str, Any]:
     }
 
 
-def parse_training(file: Path) -> _TrainingConfiguration:
+def parse_training(file: Path) -> TrainingConfiguration | DetectorConfiguration:
     """Read what a bundle needs of a training configuration.
 
     Raises:
         ConfigurationError: it is none.
     """
     values = load_yaml(file)
-    if not isinstance(values, dict) or not {"name", "network", "voxel_size_m"} <= set(values):
+    detects = isinstance(values, dict) and values.get("task") == "detection"
+    needed = {"name", "network", "decoding" if detects else "voxel_size_m"}
+    if not isinstance(values, dict) or not needed <= set(values):
         raise ConfigurationError(f"{file}: neither a {DESCRIPTION_FILE} nor a training configuration")
-    return parse_settings(_TrainingConfiguration, values, file)
+    if detects:
+        return parse_settings(DetectorConfiguration, values, file)
+    return parse_settings(TrainingConfiguration, values, file)
 
 
 def _source(
     settings: Any, values: dict[str, Any], file: Path, half: bool, overrides: Overrides, kept: dict[str, bytes]
 ) -> Source:
-    if settings.input_channels != CLOUD_FEATURES and not isinstance(settings, PvcnnSettings):
+    detects = values["task"] == "detection"
+    if not detects and not isinstance(settings, PvcnnSettings) and settings.input_channels != CLOUD_FEATURES:
         raise ConfigurationError(
             f"{file}: takes {settings.input_channels} features a voxel; a cloud has x, y, z and intensity"
         )
-    network: nn.Module = build_network(settings, len(values["classes"]))
+    build: Callable[[Any, int], nn.Module] = build_detector if detects else build_network
+    network = build(settings, len(values["classes"]))
     load_checkpoint(network, file)
     said = {key: value for key, value in vars(overrides).items() if value is not None}
     return Source(network, {**values, **said}, half, kept)

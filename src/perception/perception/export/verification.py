@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import fx
 
-from perception.bundle.format import BundleDescription
+from perception.bundle.format import CommonDescription
 from perception.bundle.loading import load_bundle
 from perception.configuration import ConfigurationError
-from perception.export.comparison import Comparer, Comparison, Difference, Recorded, labeller, torch_inputs
+from perception.export.comparison import Comparer, Comparison, Difference, Recorded, torch_inputs, use
 from perception.export.precision import Limits, Loss
 from perception.export.tracing import TracedNetwork
 from perception.runtime import StageTimer
@@ -26,19 +25,19 @@ RECORD_LIMIT = 1e-5
 
 def verify(
     folder: Path,
-    traced: Recorded,
-    twins: Mapping[str, fx.Node],
+    recorded: Recorded,
+    twins: Mapping[str, Hashable],
     clouds: Iterable[NDArray[np.float32]],
     limits: Limits,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Comparison:
-    """Load a bundle as a robot does, and label clouds with it and with PyTorch.
+    """Load a bundle as a robot does, and use it on clouds beside PyTorch.
 
     Args:
         folder: the bundle.
-        traced: its network.
+        recorded: its network.
         twins: value of its graph -> step of the record.
-        clouds: float32 [N, 4].
+        clouds: float32 [N, C].
         limits: how far the two may be apart.
         progress: told what is being done.
 
@@ -47,7 +46,7 @@ def verify(
     """
     bundle = load_bundle(folder)
     executor = load_executor(bundle)
-    comparer = Comparer(executor, traced, twins, bundle.description)
+    comparer = Comparer(executor, recorded, twins, bundle.description)
     try:
         for number, cloud in enumerate(clouds, 1):
             progress(f"comparing the bundle with PyTorch, cloud {number}")
@@ -58,7 +57,7 @@ def verify(
     return comparer.result
 
 
-def check_record(traced: TracedNetwork, description: BundleDescription, cloud: NDArray[np.float32]) -> None:
+def check_record(traced: TracedNetwork, description: CommonDescription, cloud: NDArray[np.float32]) -> None:
     """Make sure that a record computes what its network computes.
 
     Raises:
@@ -66,16 +65,16 @@ def check_record(traced: TracedNetwork, description: BundleDescription, cloud: N
     """
     difference = Difference()
 
-    def score(*arguments: Any) -> NDArray[Any]:
-        inputs = tuple(torch_inputs(arguments[:-1]))
-        *_, (_, recorded) = traced.values(*inputs)
+    def compute(inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        given = tuple(torch_inputs(inputs))
+        *_, (_, recorded) = traced.values(*given)
         with torch.inference_mode():
-            plain = np.asarray(traced.network(*inputs))
+            plain = np.asarray(traced.network(*given))
         if not np.array_equal(recorded, plain, equal_nan=True):
             difference.add(np.asarray(recorded), plain)
         return plain
 
-    labeller(score, description).label(cloud, StageTimer())
+    use(compute, description)(cloud, StageTimer())
     if difference.error > RECORD_LIMIT:
         raise ConfigurationError(
             f"{type(traced.network).__name__}: its record differs by {difference.error:.1e} from what it computes; "
@@ -92,14 +91,15 @@ def check(result: Comparison, limits: Limits) -> None:
     value = value or result.first_beyond(limits.error)
     if value is None:
         raise ConfigurationError(
-            f"the scores differ from PyTorch's by {loss.error:.1e} (at most {limits.error:.0e}), and "
-            f"{loss.agreement:.2%} of the points get the same class (at least {limits.agreement:.1%}); "
+            f"the {result.output} differ from PyTorch's by {loss.error:.1e} (at most {limits.error:.0e}), and "
+            f"{loss.agreement:.2%} of the {result.unit} are the same (at least {limits.agreement:.1%}); "
             "nothing was written"
         )
     maker, error = result.makers[value], result.values[value].error
     advice = "" if maker.dtype == "float32" else "; try --precision auto"
     raise ConfigurationError(
         f"stage '{maker.stage}': '{maker.name}' ({maker.op}) is the first to differ from PyTorch, by {error:.1e} of "
-        f"its largest value (scores by {loss.error:.1e}, {loss.agreement:.2%} of the points get the same class); "
+        f"its largest value ({result.output} by {loss.error:.1e}, {loss.agreement:.2%} of the {result.unit} are the "
+        "same); "
         f"nothing was written{advice}"
     )

@@ -18,7 +18,6 @@ from perception.paths import share_folder
 from perception.training.batches import AnySettings
 from perception.training.clouds import LabelledPoints
 from perception.training.data_settings import Part
-from perception.training.detection.export import export_detector
 from perception.training.detection.settings import DetectionSettings
 from perception.training.distributed import Group, group_of_torchrun
 from perception.training.export import export_bundle, round_to_half
@@ -78,12 +77,9 @@ def _ship(
         round_to_half(network)
     measured = trainer.learner.evaluate(network, validation)
     command = f"perception train {Path(arguments.config).stem}"
-    if isinstance(trainer.settings, DetectionSettings):
-        export_detector(trainer, network, measured, command, arguments.out)
-    else:
-        compared = [validation[0].points] if validation else []
-        with console.status("comparing the bundle with PyTorch"):
-            export_bundle(trainer, network, measured, command, arguments.out, compared)
+    compared = [validation[0].points] if validation else []
+    with console.status("comparing the bundle with PyTorch"):
+        export_bundle(trainer, network, measured, command, arguments.out, compared)
     _print_result(trainer.learner.figures_of(measured), arguments.out, console)
 
 
