@@ -29,15 +29,36 @@ def merged_points(moments: Sequence[DriveFrame]) -> NDArray[np.float32]:
     if len(moments) == 1:
         return last.frame.cloud.points
     last_from_odom = inverse(_odom_from_lidar(last))
-    return np.concatenate([_seen_from(last_from_odom, moment, last.frame.stamp_ns) for moment in moments])
+    return np.concatenate(
+        [
+            moved_sweep(
+                moment.frame.cloud.points,
+                last_from_odom @ _odom_from_lidar(moment),
+                (last.frame.stamp_ns - moment.frame.stamp_ns) / 1e9,
+            )
+            for moment in moments
+        ]
+    )
 
 
-def _seen_from(last_from_odom: NDArray[np.float64], moment: DriveFrame, stamp_ns: int) -> NDArray[np.float32]:
-    last_from_lidar = last_from_odom @ _odom_from_lidar(moment)
-    points = moment.frame.cloud.points
-    xyz = points[:, :3] @ last_from_lidar[:3, :3].T + last_from_lidar[:3, 3]
-    lag_s = np.full((len(points), 1), (stamp_ns - moment.frame.stamp_ns) / 1e9)
-    return np.concatenate([xyz, points[:, 3:4], lag_s], axis=1).astype(np.float32)
+def moved_sweep(
+    points: NDArray[np.float32], target_from_source: NDArray[np.float64], lag_s: float
+) -> NDArray[np.float32]:
+    """Move a sweep into another frame, and say how old it is.
+
+    Args:
+        points: float32 [N, C]: x, y, z (m), and features that stay.
+        target_from_source: rigid, [4, 4].
+        lag_s: the last column of the result.
+
+    Returns:
+        float32 [N, C + 1].
+    """
+    moved = np.empty((len(points), points.shape[1] + 1), np.float32)
+    moved[:, :3] = points[:, :3] @ target_from_source[:3, :3].T + target_from_source[:3, 3]
+    moved[:, 3:-1] = points[:, 3:]
+    moved[:, -1] = lag_s
+    return moved
 
 
 def _odom_from_lidar(moment: DriveFrame) -> NDArray[np.float64]:

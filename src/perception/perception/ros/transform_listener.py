@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
@@ -46,6 +47,10 @@ class TransformListener:
         """Forget moving transforms, after a jump back in time."""
         self._source.clear()
 
+    def close(self) -> None:
+        """Listen no more."""
+        self._source.close()
+
 
 class _OwnSource:
     def __init__(self, node: Node) -> None:
@@ -54,8 +59,22 @@ class _OwnSource:
         self._node = node
         self._buffer = TransformBuffer()
         self.lookup, self.clear = self._buffer.lookup, self._buffer.clear
-        node.create_subscription(TFMessage, "/tf", lambda message: self._add(message, False), TF_QOS)
-        node.create_subscription(TFMessage, "/tf_static", lambda message: self._add(message, True), TF_STATIC_QOS)
+        # A group of its own, or transforms would wait for the node's other callbacks, such as a change of its state.
+        group = MutuallyExclusiveCallbackGroup()
+        self._subscriptions = [
+            node.create_subscription(
+                TFMessage,
+                topic,
+                lambda message, is_static=is_static: self._add(message, is_static),
+                qos,
+                callback_group=group,
+            )
+            for topic, is_static, qos in (("/tf", False, TF_QOS), ("/tf_static", True, TF_STATIC_QOS))
+        ]
+
+    def close(self) -> None:
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
 
     def _add(self, message: Any, is_static: bool) -> None:
         for stamped in message.transforms:
@@ -88,3 +107,6 @@ class _Tf2Source:
 
     def clear(self) -> None:
         self._buffer.clear()
+
+    def close(self) -> None:
+        self._listener.unregister()

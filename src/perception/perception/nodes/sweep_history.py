@@ -1,0 +1,119 @@
+"""The last clouds of a sensor, and what they look like from where the newest was measured."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.data.poses import inverse
+from perception.data.sweeps import moved_sweep
+from perception.ros.statistics import TIME_JUMP_NS
+from perception.ros.transforms import TransformError
+
+#: Frame and stamp (ns) of a cloud, and whether it is the newest -> fixed_from_cloud, float64 [4, 4]; raises
+#: TransformError.
+FindPose = Callable[[str, int, bool], NDArray[np.float64]]
+
+
+@dataclass
+class Sweep:
+    """A cloud: float32 [N, C], and where it was measured, as far as that is known."""
+
+    points: NDArray[np.float32]
+    stamp_ns: int
+    frame_id: str
+    fixed_from_cloud: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True)
+class MergedSweeps:
+    """Several sweeps as one.
+
+    Attributes:
+        points: float32 [N, C + 1], the newest sweep's last; the last column is how much older a point is (s).
+        used: how many sweeps these are.
+        without_transform: past sweeps that were left out because it is not known where they, or the newest, were
+            measured.
+        problem: why, for people.
+    """
+
+    points: NDArray[np.float32]
+    used: int
+    without_transform: int = 0
+    problem: str = ""
+
+
+class SweepHistory:
+    """Keeps past sweeps for as long as they may be needed; safe to use from several threads.
+
+    Args:
+        find_pose: where a cloud was measured.
+        on_jump: called when a sweep shows that time has jumped back, before its pose is looked up.
+    """
+
+    def __init__(self, find_pose: FindPose, on_jump: Callable[[], None] = lambda: None) -> None:
+        self._find_pose = find_pose
+        self._on_jump = on_jump
+        self._sweeps: list[Sweep] = []
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._sweeps)
+
+    def clear(self) -> None:
+        """Forget every sweep."""
+        with self._lock:
+            self._sweeps = []
+
+    def merge(self, newest: Sweep, count: int, max_age_s: float) -> MergedSweeps:
+        """Add a sweep, and see it together with those before it.
+
+        Args:
+            newest: a sweep that was not given before; the history keeps it.
+            count: of sweeps that the result is made of at most, itself included.
+            max_age_s: how much older than it they may be.
+        """
+        with self._lock:
+            if any(sweep.stamp_ns - TIME_JUMP_NS > newest.stamp_ns for sweep in self._sweeps):
+                self._sweeps = []
+                self._on_jump()
+            past = self._past_of(newest, count, max_age_s)
+            poses, problem = self._poses(newest, past)
+            self._keep(newest, count, max_age_s)
+        parts = [
+            moved_sweep(sweep.points, newest_from_sweep, (newest.stamp_ns - sweep.stamp_ns) / 1e9)
+            for sweep, newest_from_sweep in (*reversed(poses), (newest, np.eye(4)))
+        ]
+        return MergedSweeps(np.concatenate(parts), len(parts), len(past) - len(poses), problem)
+
+    def _past_of(self, newest: Sweep, count: int, max_age_s: float) -> list[Sweep]:
+        """The sweeps before it, newest first; those from the future, or of the same moment, are none."""
+        oldest_ns = newest.stamp_ns - int(max_age_s * 1e9)
+        past = [sweep for sweep in self._sweeps if oldest_ns <= sweep.stamp_ns < newest.stamp_ns]
+        return sorted(past, key=lambda sweep: -sweep.stamp_ns)[: count - 1]
+
+    def _poses(self, newest: Sweep, past: list[Sweep]) -> tuple[list[tuple[Sweep, NDArray[np.float64]]], str]:
+        """newest_from_sweep of those past sweeps of which it is known, and why it is not of others."""
+        found, problem = [], ""
+        # The newest is looked up even when it stands alone: by the time of the next one, tf may have forgotten it.
+        for sweep in (newest, *past):
+            try:
+                if sweep.fixed_from_cloud is None:
+                    sweep.fixed_from_cloud = self._find_pose(sweep.frame_id, sweep.stamp_ns, sweep is newest)
+            except TransformError as error:
+                problem = problem or str(error)
+            if newest.fixed_from_cloud is None:
+                break
+            if sweep is not newest and sweep.fixed_from_cloud is not None:
+                found.append((sweep, inverse(newest.fixed_from_cloud) @ sweep.fixed_from_cloud))
+        return found, problem
+
+    def _keep(self, newest: Sweep, count: int, max_age_s: float) -> None:
+        """Keep what a later cloud may use."""
+        sweeps = sorted((*self._sweeps, newest), key=lambda sweep: sweep.stamp_ns)
+        oldest_ns = sweeps[-1].stamp_ns - int(max_age_s * 1e9)
+        self._sweeps = [sweep for sweep in sweeps[-count:] if sweep.stamp_ns >= oldest_ns]
