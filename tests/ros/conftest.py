@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 # The helpers lie beside the tests and are imported by their plain names.
 sys.path.insert(0, str(Path(__file__).parent))
 
+from processes import SITECUSTOMIZE
 from support import Graph
 
 
@@ -20,3 +22,12 @@ def graph() -> Iterator[Graph]:
     graph = Graph()
     yield graph
     graph.close()
+
+
+@pytest.fixture
+def without_torch(tmp_path: Path) -> dict[str, str]:
+    """The environment of a process that can import nothing of REFUSED."""
+    folder = tmp_path / "without_torch"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(SITECUSTOMIZE)
+    return {"PYTHONPATH": os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))}

@@ -15,6 +15,17 @@ from typing import Any
 #: Importing torch on a busy two-core machine takes most of this.
 START_TIMEOUT_S = 90.0
 
+#: What no process on a robot may need.
+REFUSED = ("torch", "scipy", "matplotlib", "open3d")
+SITECUSTOMIZE = f"""
+import importlib.abc, sys
+class Refuse(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {REFUSED!r}:
+            raise ImportError(f"{{name}} is not for robots")
+sys.meta_path.insert(0, Refuse())
+"""
+
 
 def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 20.0) -> Any:
     """Poll `condition` until it is true and return its value; fail the test with `what` otherwise."""

@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 import pytest
 from clouds import columns_of, some_points, stamped
-from processes import NodeProcess
+from processes import REFUSED, NodeProcess
 from segmentation import FRAMES, NETWORK, NODE, connect
 from sensor_msgs.msg import PointCloud2
 from support import LATCHED
@@ -25,28 +25,9 @@ from tests.bundle.graphs import description_of, graph_of, unet, write_files
 
 pytestmark = pytest.mark.ros
 
-#: What no process on a robot may need.
-REFUSED = ("torch", "scipy", "matplotlib", "open3d")
-SITECUSTOMIZE = f"""
-import importlib.abc, sys
-class Refuse(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {REFUSED!r}:
-            raise ImportError(f"{{name}} is not for robots")
-sys.meta_path.insert(0, Refuse())
-"""
 SWAPS = 10
 #: After so many, both networks have been loaded beside each other and every buffer has its size.
 SETTLING_SWAPS = 4
-
-
-@pytest.fixture
-def without_torch(tmp_path: Path) -> dict[str, str]:
-    """The environment of a process that can import nothing of REFUSED."""
-    folder = tmp_path / "without_torch"
-    folder.mkdir()
-    (folder / "sitecustomize.py").write_text(SITECUSTOMIZE)
-    return {"PYTHONPATH": os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))}
 
 
 def write_network(folder: Path, name: str, classes: tuple[str, ...] = ("car", "road", "tree")) -> Path:

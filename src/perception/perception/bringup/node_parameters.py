@@ -44,6 +44,9 @@ def check_node_parameters(node: str, parameters: Mapping[str, Any], source: Path
         if not _fits(rows[name], checked[name]):
             wanted = " ".join(filter(None, (rows[name].type_name, rows[name].range_text)))
             raise ConfigurationError(f"{source}: {key}: expected {wanted}, found {given!r}")
+        problem = rows[name].problem_with(checked[name])
+        if problem:
+            raise ConfigurationError(f"{source}: nodes.{node}.{problem}")
     return checked
 
 

@@ -23,6 +23,7 @@ class BundleService:
     Args:
         node: the node.
         slot: where its worker finds the network.
+        task: what its networks do.
         accept: called with the description of every network before it becomes the node's; it may raise
             ConfigurationError to keep the old one, or none.
         announce: called between the last frame of an old network and the first of a new one; it may raise likewise.
@@ -32,11 +33,13 @@ class BundleService:
         self,
         node: ManagedNode,
         slot: EngineSlot,
+        task: str,
         accept: Callable[[CommonDescription], None],
         announce: Callable[[CommonDescription], None],
     ) -> None:
         self._node = node
         self._slot = slot
+        self._task = task
         self._accept = accept
         self._announce = announce
         self._service = node.create_service(
@@ -70,6 +73,7 @@ class BundleService:
             "threads": parameters["threads"] or None,
             "engine_cache": parameters["engine_cache"] or None,
             "engine_settings": parameters["engine_settings"] or None,
+            "task": self._task,
         }
 
     def _on_request(self, request: LoadBundle.Request, response: LoadBundle.Response) -> LoadBundle.Response:

@@ -11,6 +11,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.time import Time
+from sensor_msgs.msg import PointCloud2
 
 from perception.bundle.format import CommonDescription
 from perception.configuration import ConfigurationError
@@ -24,6 +25,7 @@ from perception.ros.node_base import ManagedNode
 from perception.ros.parameters import ParameterRow
 from perception.ros.point_clouds import CloudSettings, DecodedCloud, decode_point_cloud
 from perception.ros.point_layout import CloudError
+from perception.ros.transforms import TransformError
 from perception.runtime import StageTimer
 from perception.types import Frame
 
@@ -33,7 +35,7 @@ class CloudNode(ManagedNode):
 
     Args:
         name: the node's name.
-        table: its parameters, those of `perception.ros.parameter_tables.CLOUD_NODE` among them.
+        table: its parameters, `perception.ros.parameter_tables.cloud_node` among them.
         start: `start_engine`, or a stand-in for tests.
         arguments: passed on to LifecycleNode.
     """
@@ -44,7 +46,7 @@ class CloudNode(ManagedNode):
     def __init__(self, name: str, table: Sequence[ParameterRow], start: EngineStarter, **arguments: Any) -> None:
         super().__init__(name, table, **arguments)
         self._engine = EngineSlot(start, self.get_logger())
-        self._bundle = BundleService(self, self._engine, self.accept, self._announce)
+        self._bundle = BundleService(self, self._engine, self.TASK, self.accept, self._announce)
         self._outputs: CloudOutputs | None = None
         self._input = CloudInput(self, self._is_wanted, self._process)
 
@@ -56,14 +58,12 @@ class CloudNode(ManagedNode):
 
     def accept(self, description: CommonDescription) -> None:
         """Raise ConfigurationError unless this can be the node's next network; called between two frames."""
-        if description.task != self.TASK:
-            raise ConfigurationError(
-                f"'{description.name}' is a network for {description.task}; this node needs one for {self.TASK}"
-            )
 
-    def prepare(self, frame: Frame, decoded: DecodedCloud, description: CommonDescription, timer: StageTimer) -> Frame:
+    def prepare(
+        self, message: PointCloud2, decoded: DecodedCloud, description: CommonDescription, timer: StageTimer
+    ) -> Frame:
         """Make what the network takes of a decoded cloud; called in the worker, in the order of the frames."""
-        return frame
+        return Frame(decoded.cloud, Time.from_msg(message.header.stamp).nanoseconds, message.header.frame_id)
 
     # --- life cycle
 
@@ -111,6 +111,8 @@ class CloudNode(ManagedNode):
             self._run(received, self._outputs)
         except CloudError as error:
             self._drop(f"malformed.{error.reason}", str(error))
+        except TransformError as error:
+            self._drop("no_transform", str(error))
         except Exception as error:
             self._drop("processing_failed", describe_error(error))
 
@@ -120,11 +122,9 @@ class CloudNode(ManagedNode):
         timer.stage_ms.update(self._input.stages_before(received, started_s))
         with timer.stage("decode"):
             decoded = decode_point_cloud(message, self._cloud_settings())
-            stamp = Time.from_msg(message.header.stamp)
-            frame = Frame(decoded.cloud, stamp.nanoseconds, message.header.frame_id)
         # Until it is published: a swap announces other labels only after the last frame with the old ones.
         with self._engine.frame() as engine:
-            frame = self.prepare(frame, decoded, engine.description, timer)
+            frame = self.prepare(message, decoded, engine.description, timer)
             with timer.stage("inference"):
                 result = engine.forward(frame)
             with timer.stage("encode"):
@@ -137,7 +137,7 @@ class CloudNode(ManagedNode):
         outputs.publish_times(
             cyclic_time_ms=received.cyclic_ms,
             processing_time_ms=processing_ms,
-            pipeline_latency_ms=(self.get_clock().now().nanoseconds - stamp.nanoseconds) * 1e-6,
+            pipeline_latency_ms=(self.get_clock().now() - Time.from_msg(message.header.stamp)).nanoseconds * 1e-6,
         )
         total_ms = received.receive_ms + (finished_s - received.callback_s) * 1e3
         outputs.publish_timings(message.header, timer.stage_ms, result.stage_ms, total_ms)

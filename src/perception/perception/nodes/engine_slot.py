@@ -27,6 +27,7 @@ class EngineStarter(Protocol):
         threads: int | None = None,
         engine_cache: str | None = None,
         engine_settings: str | None = None,
+        task: Any = None,
     ) -> Engine:
         """Start the network of a bundle."""
 

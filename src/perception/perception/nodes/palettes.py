@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from perception.bundle.format import CommonDescription
 from perception.classes import IGNORED
 from perception.types import LabelledCloud
 
@@ -33,6 +34,14 @@ def class_palette(palette: str, bundle_colors: ArrayLike) -> NDArray[np.uint32]:
     table = np.full(256, packed(UNLABELLED_RGB)[0], np.uint32)
     table[: len(colors)] = packed(colors)
     return table
+
+
+def class_colors(palette: str, bundle: CommonDescription) -> dict[str, tuple[int, int, int]]:
+    """RGB 0..255 of each class's name; `palette` as of `class_palette`."""
+    table = class_palette(palette, bundle.colors)[: len(bundle.classes)].tolist()
+    return {
+        name: (color >> 16, color >> 8 & 255, color & 255) for name, color in zip(bundle.classes, table, strict=True)
+    }
 
 
 def probability_palette() -> NDArray[np.uint32]:

@@ -52,7 +52,7 @@ class ManagedNode(LifecycleNode):
             clock=Clock(clock_type=ClockType.STEADY_TIME),
         )
         backwards = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
-        self._jump_handle = self.get_clock().create_jump_callback(backwards, post_callback=self._on_time_jump)
+        self._jump_handle = self.get_clock().create_jump_callback(backwards, post_callback=self.on_time_jump)
         self._autostart_timer = self.create_timer(0.0, self._autostart, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     # --- for subclasses
@@ -72,6 +72,10 @@ class ManagedNode(LifecycleNode):
     def describe(self) -> tuple[dict[str, Any], list[DiagnosticStatus]]:
         """Values for the state's diagnostics, and further statuses."""
         return {}, []
+
+    def on_time_jump(self, jump: TimeJump) -> None:
+        """Forget what belongs to the time before; called when the node's clock goes back."""
+        self.statistics.reset_history()
 
     # --- life cycle
 
@@ -168,6 +172,3 @@ class ManagedNode(LifecycleNode):
     def remember(self, name: str, value: Any) -> None:
         """Set one of the node's own parameters, so that it tells the truth after a change by other means."""
         self.set_parameters([Parameter(name, value=value)])
-
-    def _on_time_jump(self, jump: TimeJump) -> None:
-        self.statistics.reset_history()

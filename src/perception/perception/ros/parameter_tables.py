@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from perception.ros.class_scores import problem_with_scores
 from perception.ros.parameters import ParameterRow
 
-SEGMENTATION = (
-    ParameterRow(
-        "bundle",
-        "spvcnn_street",
-        "The network: a bundle's folder, or its name in config/models; the service `~/load_bundle` changes it at once.",
-        takes_effect="on configure",
-    ),
+BUNDLE = ParameterRow(
+    "bundle",
+    "spvcnn_street",
+    "The network: a bundle's folder, or its name in config/models; the service `~/load_bundle` changes it at once.",
+    takes_effect="on configure",
+)
+#: Where and how the network runs.
+NETWORK = (
     ParameterRow(
         "device",
         "cpu",
@@ -39,6 +43,9 @@ SEGMENTATION = (
         takes_effect="on configure",
     ),
     ParameterRow("autostart", False, "Configure and activate without being asked to.", takes_effect="at start"),
+)
+#: How clouds are received and read.
+CLOUDS = (
     ParameterRow(
         "input_reliability",
         "best_effort",
@@ -60,6 +67,31 @@ SEGMENTATION = (
         minimum=-1.0,
         maximum=1.0,
     ),
+)
+ALWAYS_RUN = ParameterRow("always_run", False, "Run the network even while nobody subscribes to its results.")
+
+#: When /diagnostics calls a frame late.
+LATENCY = (
+    ParameterRow(
+        "max_processing_time_ms",
+        100.0,
+        "/diagnostics warns when a frame takes longer from the start of decoding to publication.",
+        minimum=1.0,
+        maximum=60_000.0,
+    ),
+    ParameterRow(
+        "max_consecutive_delay_ms",
+        1000.0,
+        "/diagnostics reports an error when every frame has been late for longer than this.",
+        minimum=0.0,
+        maximum=600_000.0,
+    ),
+)
+
+SEGMENTATION = (
+    BUNDLE,
+    *NETWORK,
+    *CLOUDS,
     ParameterRow(
         "max_points",
         300_000,
@@ -67,7 +99,7 @@ SEGMENTATION = (
         minimum=1,
         maximum=10_000_000,
     ),
-    ParameterRow("always_run", False, "Run the network even while nobody subscribes to its results."),
+    ALWAYS_RUN,
     ParameterRow(
         "palette",
         "bundle",
@@ -87,20 +119,76 @@ SEGMENTATION = (
         minimum=0.0,
         maximum=1.0,
     ),
-    ParameterRow(
-        "max_processing_time_ms",
-        100.0,
-        "/diagnostics warns when a frame takes longer from the start of decoding to publication.",
-        minimum=1.0,
-        maximum=60_000.0,
-    ),
-    ParameterRow(
-        "max_consecutive_delay_ms",
-        1000.0,
-        "/diagnostics reports an error when every frame has been late for longer than this.",
-        minimum=0.0,
-        maximum=600_000.0,
-    ),
+    *LATENCY,
 )
 
-TABLES: dict[str, tuple[ParameterRow, ...]] = {"segmentation": SEGMENTATION}
+DETECTION = (
+    replace(BUNDLE, default="flatformer_street"),
+    *NETWORK,
+    *CLOUDS,
+    ParameterRow(
+        "max_points",
+        300_000,
+        "Points of a cloud, in order, that the network sees; those beyond are counted.",
+        minimum=1,
+        maximum=10_000_000,
+    ),
+    ALWAYS_RUN,
+    ParameterRow("classes", ("",), "Names of the classes of which objects are published; none: all."),
+    ParameterRow(
+        "min_score",
+        0.0,
+        "Objects score at least this; those below the bundle's own limit are never found.",
+        minimum=0.0,
+        maximum=1.0,
+    ),
+    ParameterRow(
+        "class_min_scores",
+        ("",),
+        "The same for single classes, instead of `min_score`, such as `car=0.4`.",
+        check=problem_with_scores,
+    ),
+    ParameterRow(
+        "max_range_m",
+        0.0,
+        "Objects are at most this far from the sensor, seen from above; 0: at any distance.",
+        minimum=0.0,
+        maximum=1000.0,
+    ),
+    ParameterRow("output_frame", "", "tf frame in which objects are published; none: that of the cloud."),
+    ParameterRow(
+        "fixed_frame",
+        "odom",
+        "tf frame that stands still in the world: networks of several sweeps see past clouds through it.",
+    ),
+    ParameterRow(
+        "max_sweep_age_s",
+        0.5,
+        "Past clouds that are older than this, compared with the newest, are no sweeps of it.",
+        minimum=0.0,
+        maximum=10.0,
+    ),
+    ParameterRow(
+        "max_transform_wait_ms",
+        20.0,
+        "For how long a cloud may wait for its transform, where one is needed.",
+        minimum=0.0,
+        maximum=1000.0,
+    ),
+    ParameterRow(
+        "palette",
+        "bundle",
+        "Colours of the markers: the bundle's, or ones that differ for colour-blind eyes too.",
+        choices=("bundle", "color_blind"),
+    ),
+    ParameterRow(
+        "marker_lifetime_s",
+        0.5,
+        "After which markers disappear where no new ones come; 0: never.",
+        minimum=0.0,
+        maximum=60.0,
+    ),
+    *LATENCY,
+)
+
+TABLES: dict[str, tuple[ParameterRow, ...]] = {"detection": DETECTION, "segmentation": SEGMENTATION}

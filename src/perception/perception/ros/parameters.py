@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ class ParameterRow:
         description: one sentence.
         minimum, maximum: inclusive range of a number.
         choices: the strings that are allowed; empty: any.
+        check: says what is wrong with a value, or nothing.
         takes_effect: when a new value counts: "at once", "on activate", "on configure", or "at start" (read-only).
     """
 
@@ -42,6 +43,7 @@ class ParameterRow:
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
+    check: Callable[[Any], str] | None = None
     takes_effect: str = "at once"
 
     @property
@@ -65,7 +67,8 @@ class ParameterRow:
         """Say what is wrong with a value, or an empty string; rclpy has checked type and range already."""
         if self.choices and value not in self.choices:
             return f"{self.name}: {value!r} is not one of {', '.join(self.choices)}"
-        return ""
+        problem = self.check(value) if self.check else ""
+        return f"{self.name}: {problem}" if problem else ""
 
     def descriptor(self) -> ParameterDescriptor:
         """What `ros2 param describe` shows; rclpy enforces type, range and read-only from it."""
