@@ -44,6 +44,7 @@ setup(
             "perception = perception.cli:main",
             # The names that `ros2 run perception <name>` and the launch file use.
             "segmentation = perception.nodes.segmentation:main",
+            "detection = perception.nodes.detection:main",
             "container = perception.nodes.container:main",
             "replay = perception.nodes.replay:main",
         ],

@@ -11,6 +11,8 @@ from perception.bringup.arguments import parse_arguments
 from perception.bringup.command import command_words
 from perception.bringup.description import BringupDescription, describe
 from perception.configuration import ConfigurationError
+from tests.bundle.detector_graphs import write_detector
+from tests.ros.bags import cloud, write_bag
 
 BUNDLE = "spvcnn_street"
 
@@ -33,6 +35,32 @@ def test_composed_and_apart_hold_the_same_nodes() -> None:
     assert composed.processes[0].arguments == ("--nodes", "segmentation")
     assert [process.executable for process in apart.processes] == ["segmentation"]
     assert not any(process.ends_bringup for process in (*composed.processes, *apart.processes))
+
+
+def test_a_detector_beside_the_segmentation(tmp_path: Path) -> None:
+    """Each bundle starts the node of its task, with its own parameters, in one process or in two."""
+    detector = write_detector(tmp_path / "small")
+    nodes = {"detection": {"min_score": 0.5, "class_min_scores": ["car=1"], "fixed_frame": "map"}}
+    file = config_file(tmp_path, models=[BUNDLE, str(detector)], nodes=nodes)
+    composed, apart = described(f"config:={file}"), described(f"config:={file}", "composed:=false")
+    assert composed.processes[0].arguments == ("--nodes", "segmentation,detection")
+    assert [process.module for process in apart.processes] == [
+        "perception.nodes.segmentation",
+        "perception.nodes.detection",
+    ]
+    parameters = yaml.safe_load(composed.parameters_yaml())
+    values = parameters["/perception/detection"]["ros__parameters"]
+    assert Path(values["bundle"]) == detector
+    assert (values["min_score"], values["class_min_scores"], values["fixed_frame"]) == (0.5, ["car=1"], "map")
+    assert [node.remappings for node in composed.nodes] == [{"~/input/pointcloud": "/points"}] * 2
+
+
+def test_a_bag_waits_for_every_node(tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bag", [("/points", 0.0, cloud(0.0))])
+    both = f"models:={BUNDLE},{write_detector(tmp_path / 'small')}"
+    alone, together = described(f"bag:={bag}"), described(f"bag:={bag}", both)
+    assert alone.processes[-1].arguments[1:] == ("--wait-for-subscribers", "/points")
+    assert together.processes[-1].arguments[1:] == ("--wait-for-subscribers", "/points", "/points")
 
 
 def test_the_file_decides_and_arguments_override(tmp_path: Path) -> None:
@@ -100,7 +128,7 @@ def test_build_only_is_the_container_which_ends_by_itself() -> None:
         ({"log_level": "loud"}, "log_level: Input should be 'debug', 'info'"),
         ({"input": {"pointcloud": "points"}}, "input.pointcloud: "),
         ({"input": {"lidar": "/points"}}, "unknown key 'input.lidar'"),
-        ({"nodes": {"mapping": {}}}, "nodes: unknown key 'mapping' (known here: segmentation)"),
+        ({"nodes": {"mapping": {}}}, "nodes: unknown key 'mapping' (known here: detection, segmentation)"),
         (
             {"nodes": {"segmentation": {"speed": 1}}},
             "nodes.segmentation.speed: unknown parameter (known here: always_run",
@@ -108,6 +136,10 @@ def test_build_only_is_the_container_which_ends_by_itself() -> None:
         ({"nodes": {"segmentation": {"max_points": "many"}}}, "max_points: expected int 1 to 1e+07, found 'many'"),
         ({"nodes": {"segmentation": {"max_points": 0}}}, "max_points: expected int 1 to 1e+07, found 0"),
         ({"nodes": {"segmentation": {"palette": "grey"}}}, "palette: expected string bundle, color_blind, probability"),
+        (
+            {"nodes": {"detection": {"class_min_scores": ["car"]}}},
+            "nodes.detection.class_min_scores: 'car': write a class and a score from 0 to 1, such as car=0.4",
+        ),
         ({"nodes": {"segmentation": {"filtered_classes": "car"}}}, "filtered_classes: expected string[]"),
         (
             {"nodes": {"segmentation": {"bundle": "x"}}},
@@ -155,3 +187,4 @@ def test_rviz_shows_the_layout_that_is_installed(monkeypatch: pytest.MonkeyPatch
     layout = yaml.safe_load(Path(rviz.arguments[1]).read_text())
     topics = [display.get("Topic", {}).get("Value") for display in layout["Visualization Manager"]["Displays"]]
     assert "/perception/segmentation/output/pointcloud/visualization" in topics
+    assert "/perception/detection/output/markers" in topics

@@ -153,6 +153,18 @@ def test_what_cannot_be_replayed(bag: Path, tmp_path: Path, arguments: list[str]
     assert "Traceback" not in process.output()
 
 
+def test_a_topic_that_is_named_twice_needs_two_subscribers(graph: Graph, bag: Path, tmp_path: Path) -> None:
+    first = graph.collect(String, "/words")
+    with replay(tmp_path / "log", bag, "--timeout-s", "3", wait_for=("/words", "/words")) as process:
+        assert process.process.wait(60) == 1
+    assert "nobody subscribed within 3 s" in process.output()
+    assert not first.messages
+    second = graph.collect(String, "/words")
+    with replay(tmp_path / "log", bag, wait_for=("/words", "/words")) as process:
+        assert process.process.wait(60) == 0
+    assert words(first) == words(second) == ALL_WORDS
+
+
 def test_behind_schedule_is_said(graph: Graph, tmp_path: Path) -> None:
     # 200 clouds of 1.6 MB within 2 ms: no machine carries 160 GB/s.
     many = write_bag(tmp_path / "bag", [("/points", 1e-4 * index, cloud(0.0, 100_000)) for index in range(200)])

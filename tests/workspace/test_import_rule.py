@@ -138,7 +138,7 @@ import {modules}
     [
         ("perception.ops, perception.runtime, perception.data, perception.evaluation", ROS_PACKAGES | {"torch"}),
         ("perception.models.engine, perception.training, perception.export.command", ROS_PACKAGES),
-        ("perception.nodes.segmentation, perception.nodes.replay, perception.nodes.container", {"torch"}),
+        ("perception.nodes.segmentation, perception.nodes.detection, perception.nodes.replay", {"torch"}),
     ],
 )
 def test_imports_without(modules: str, refused: set[str]) -> None:

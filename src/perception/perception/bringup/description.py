@@ -11,8 +11,9 @@ from typing import Any
 import yaml
 
 from perception.bringup.settings import BringupSettings, load_bringup_settings
-from perception.bundle.format import DESCRIPTION_FILE, BundleDescription
-from perception.configuration import ConfigurationError, load_settings
+from perception.bundle.files import BundleFiles
+from perception.bundle.format import DESCRIPTION_FILE, read_any_description
+from perception.configuration import ConfigurationError
 from perception.paths import find_bundle, share_folder
 
 PACKAGE = "perception"
@@ -108,7 +109,7 @@ def describe(arguments: Mapping[str, str]) -> BringupDescription:
     if arguments["rviz"] == "true":
         processes += (_rviz(),)
     if arguments["bag"]:
-        processes += (_bag(Path(arguments["bag"]).expanduser(), settings.input.pointcloud),)
+        processes += (_bag(Path(arguments["bag"]).expanduser(), settings.input.pointcloud, len(nodes)),)
     return BringupDescription(processes, settings.log_level, nodes)
 
 
@@ -121,7 +122,7 @@ def find_bundles(models: Sequence[str], source: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for model in models:
         folder = find_bundle(model)
-        task = load_settings(BundleDescription, folder / DESCRIPTION_FILE).task
+        task = read_any_description(BundleFiles(folder, DESCRIPTION_FILE)).task
         if task in found:
             raise ConfigurationError(
                 f"{source}: models: {found[task].name} and {folder.name} are both for {task}; keep one"
@@ -161,12 +162,12 @@ def _apart(nodes: tuple[NodeDescription, ...]) -> tuple[ProcessDescription, ...]
     )
 
 
-def _bag(bag: Path, pointcloud: str) -> ProcessDescription:
+def _bag(bag: Path, pointcloud: str, subscribers: int) -> ProcessDescription:
     # Imported here: a robot that replays nothing needs no bag library.
     from perception.ros.bag_selection import SelectedBag, Selection
 
     with SelectedBag(bag, Selection(topics=(pointcloud,))):
-        arguments = (str(bag.resolve()), "--wait-for-subscribers", pointcloud)
+        arguments = (str(bag.resolve()), "--wait-for-subscribers", *[pointcloud] * subscribers)
     return ProcessDescription("replay", "replay", f"{PACKAGE}.nodes.replay", arguments=arguments, ends_bringup=True)
 
 

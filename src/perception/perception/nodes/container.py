@@ -9,11 +9,12 @@ from functools import partial
 
 from rclpy.utilities import remove_ros_args
 
+from perception.nodes.detection import DetectionNode
 from perception.nodes.executables import run_nodes
 from perception.nodes.segmentation import SegmentationNode
 from perception.ros.node_base import ManagedNode
 
-NODES: dict[str, Callable[..., ManagedNode]] = {"segmentation": SegmentationNode}
+NODES: dict[str, Callable[..., ManagedNode]] = {"detection": DetectionNode, "segmentation": SegmentationNode}
 
 
 def factories(specification: str) -> list[Callable[[], ManagedNode]]:

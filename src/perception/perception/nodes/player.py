@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections import Counter
 
 import rclpy
 from rclpy.clock import Duration
@@ -81,8 +82,8 @@ class Player:
         deadline_s = time.monotonic() + self._options.timeout_s
         while not self._stop.wait(POLL_S) and time.monotonic() < deadline_s:
             self._clock.publish(self._bag.start_ns)
-            subscribed = {topic for topic, publisher in self._publishers.items() if publisher.get_subscription_count()}
-            if subscribed.issuperset(topics) if topics else subscribed:
+            subscribers = Counter({name: one.get_subscription_count() for name, one in self._publishers.items()})
+            if subscribers >= Counter(topics) if topics else subscribers.total():
                 return not self._stop.wait(SETTLE_S)
         return False
 

@@ -19,7 +19,8 @@ class ReplayOptions:
         rate: bag seconds a second.
         loop: start again at the end.
         clock: publish /clock (a /clock that was recorded is then left out).
-        await_topics: topics that must have a subscriber before the start; empty: any topic; None: do not wait.
+        await_topics: topics that must have a subscriber before the start, as many as each is named; empty: any topic;
+            None: do not wait.
         timeout_s: how long to wait for subscribers.
         ros_arguments: words after `--ros-args`.
     """
