@@ -189,7 +189,7 @@ def _point_bytes(cloud: NDArray[np.float32], runs: Sequence[Mapping[str, int]]) 
     points = len(cloud)
     if "blocks" in runs[0]:
         return points * (16 + 5 + CUTTING_BYTES)
-    if "voxels/1" not in runs[0]:  # the cloud, what of it lies in range, and the comparisons that say which
+    if "points" in runs[0]:  # the cloud, what of it lies in range, and the comparisons that say which
         return 2 * cloud.nbytes + points * 8
     # x, y, z, intensity and voxel of each point, coordinates and first point of each voxel; a class, a probability.
     return (points + runs[0]["voxels/1"]) * (16 + 4 + 5)

@@ -59,5 +59,5 @@ def three(call: Arguments, name: str, low: int, high: int) -> Three:
 VOXELS: dict[str, Definition] = {
     "voxelize": Definition(("points",), _voxelize, is_table=True, new_sizes=("rows",)),
     "window_table": Definition(("coords",), _window_table, is_table=True, new_sizes=("rows",)),
-    "voxels_to_map": Definition(("features", "coords"), _voxels_to_map),
+    "voxels_to_map": Definition(("features", "coords"), _voxels_to_map, is_planned=True),
 }

@@ -43,11 +43,12 @@ def _voxels_to_map(operation: Operation, inputs: Mapping[str, Spec], setting: Se
     width, height, layers = _three(operation, "shape")
     channels: Any = inputs["features"].shape[1]
 
-    def run(values: Values, _: Values) -> dict[str, Any]:
+    def run(values: Values, out: Values) -> dict[str, Any]:
         # Layers on top of each other are one tall map, which in memory is the map with layers as channels.
         batch, x, y, z = setting.place.download(values["coords"]).T
         cells = setting.place.upload(np.ascontiguousarray(np.stack([batch, z * height + y, x], 1)))
-        tall = ops.pillars_to_map(values["features"], cells, 1, (layers * height, width), threads=setting.threads)
+        options = {"threads": setting.threads, "out": out["map"].reshape(1, channels, layers * height, width)}
+        tall = ops.pillars_to_map(values["features"], cells, 1, (layers * height, width), **options)
         return {"map": tall.reshape(1, channels * layers, height, width)}
 
     return run
