@@ -77,7 +77,8 @@ def detector() -> tuple[GraphBuilder, dict[str, Any]]:
     described = net.features("pillar_features", "pillars.described", where, attributes=grid)
     moved = net.layer("linear", "pillars.0", {"features": described}, (POINT_CHANNELS + 6, CHANNELS))
     reduced = {"features": moved, "begins": "begins", "coords": "coords"}
-    tokens = net.features("segment_max", "pillars.max", reduced)
+    first = net.features("segment_max", "pillars.max", reduced)
+    tokens = _second_layer(net, moved, first)
     attended = _attention(net, tokens)
     laid = {"features": attended, "coords": "coords"}
     net.add("pillars_to_map", "bev.map", laid, {"map": "bev"}, attributes={**MAP})
@@ -104,19 +105,48 @@ def _attention(net: GraphBuilder, tokens: str) -> str:
     attributes = {"length": SIZE, "temperature": 10000.0}
     given = {"features": tokens, "coords": "coords"}
     placed = net.features("add_position", "block.position", given, attributes=attributes)
-    both = net.layer("linear", "block.queries_keys", {"features": placed}, (CHANNELS, 2 * CHANNELS), relu=False)
-    values = net.layer("linear", "block.values", {"features": tokens}, (CHANNELS, CHANNELS), relu=False)
+    projection = _weights(net, "block.projection", 3 * CHANNELS, CHANNELS)
+    outputs: dict[str, Any] = {"outputs": 2 * CHANNELS}
+    both = _linear(net, "block.queries_keys", {"features": placed}, projection, **outputs)
+    outputs = {"first_output": 2 * CHANNELS, "outputs": CHANNELS}
+    values = _linear(net, "block.values", {"features": tokens}, projection, **outputs)
     inputs = {"queries_keys": both, "values": values, "order": "walk", "flat2win": "flat2win", "win2flat": "win2flat"}
     heads = {"heads": HEADS, "group_size": GROUP_SIZE}
     attended = net.features("group_attention", "block.attention", inputs, attributes=heads)
-    weights = {}
-    for role, shape in (("weight", (CHANNELS, CHANNELS)), ("bias", (CHANNELS,))):
-        weights[role] = f"block.out.{role}"
-        net.tensors[weights[role]] = (net.rng.standard_normal(shape) / 4).astype(np.float32)
-    for vector, value in (("weight", 1.0), ("bias", 0.0)):
-        net.tensors[f"block.norm.{vector}"] = np.full(CHANNELS, value, np.float32)
     given = {"features": attended, "residual": tokens}
-    return net.features("linear", "block.out", given, weights={**weights, "layer_norm": "block.norm"})
+    mixed = _linear(net, "block.out", given, _weights(net, "block.out", CHANNELS, CHANNELS, norm=True))
+    wide = _linear(net, "block.fc1", {"features": mixed}, _weights(net, "block.fc1", 32, CHANNELS), gelu=True)
+    given = {"features": wide, "residual": mixed}
+    return _linear(net, "block.fc2", given, _weights(net, "block.fc2", CHANNELS, 32, norm=True))
+
+
+def _second_layer(net: GraphBuilder, moved: str, pillars: str) -> str:
+    """A layer on points that sees their pillar too: that half is computed once a pillar, and each point adds it."""
+    name = "pillars.1"
+    net.layer("linear", name, {"features": moved}, (2 * CHANNELS, CHANNELS))
+    net.operations.pop()  # its weights are used in two halves
+    net.tensors[f"{name}.weight"] = np.ascontiguousarray(net.tensors.pop(f"{name}.kernel").T)
+    weights = {"weight": f"{name}.weight", "norm": f"{name}.norm"}
+    shared = _linear(net, f"{name}.pillar", {"features": pillars}, weights, first_column=CHANNELS)
+    given = {"features": moved, "residual": shared, "residual_rows": "pillar"}
+    seen = _linear(net, f"{name}.point", given, weights, norm_shift=False, relu=True)
+    return net.features("segment_max", f"{name}.max", {"features": seen, "begins": "begins", "coords": "coords"})
+
+
+def _linear(net: GraphBuilder, name: str, inputs: dict[str, str], weights: dict[str, str], **attributes: Any) -> str:
+    return net.features("linear", name, inputs, weights=weights, attributes=attributes)
+
+
+def _weights(net: GraphBuilder, name: str, outputs: int, inputs: int, norm: bool = False) -> dict[str, str]:
+    """Drawn weights of a layer, by role, with those of a layer norm after it."""
+    weights = {"weight": f"{name}.weight", "bias": f"{name}.bias"}
+    net.tensors[weights["weight"]] = (net.rng.standard_normal((outputs, inputs)) / 4).astype(np.float32)
+    net.tensors[weights["bias"]] = (net.rng.standard_normal(outputs) / 4).astype(np.float32)
+    if norm:
+        weights["layer_norm"] = f"{name}.norm"
+        net.tensors[f"{name}.norm.weight"] = net.rng.uniform(0.5, 1.5, outputs).astype(np.float32)
+        net.tensors[f"{name}.norm.bias"] = (net.rng.standard_normal(outputs) / 4).astype(np.float32)
+    return weights
 
 
 def head(folder: Path) -> bytes:

@@ -122,8 +122,8 @@ def test_a_detector(tmp_path: Path, points: np.ndarray) -> None:
     groups = -(-pillars // GROUP_SIZE)
     columns = POINT_CHANNELS + 6
     assert costs.by_stage(bundle.graph) == {
-        "pillars": len(points) * columns * WIDE,
-        "block": pillars * 4 * WIDE**2 + 2 * groups * GROUP_SIZE * GROUP_SIZE * WIDE,
+        "pillars": len(points) * (columns + WIDE) * WIDE + pillars * WIDE**2,
+        "block": pillars * (4 + 2 * 2) * WIDE**2 + 2 * groups * GROUP_SIZE * GROUP_SIZE * WIDE,
         "head": 9 * WIDE * MAP_CHANNELS * SIZE**2,
     }
     assert costs.memory.features >= 4 * len(points) * (columns + WIDE)

@@ -51,6 +51,23 @@ def test_rows_are_numpys_rows(rows, begin, end):
     np.testing.assert_array_equal(array[begin:end].to_host(), values[begin:end])
 
 
+def test_columns_are_dense_rows_that_lie_apart(streams):
+    values = np.arange(24, dtype=np.float32).reshape(4, 6)
+    array = DeviceArray.from_host(streams, values)
+    columns = array[1:, 2:5]
+    assert (columns.shape, columns.dtype) == ((3, 3), np.float32)
+    interface = columns.__cuda_array_interface__
+    assert interface["data"][0] == array.address + 4 * (6 + 2)
+    assert (interface["shape"], interface["strides"]) == ((3, 3), (24, 4))
+    assert columns.new_empty((2, 2), np.int32).shape == (2, 2)
+    assert array[:, 6:].shape == (4, 0)
+    for wrong in ((slice(None), slice(None, None, 2)), (slice(None), 1)):
+        with pytest.raises(TypeError, match="neighbouring columns of rows only"):
+            array[wrong]
+    with pytest.raises(TypeError, match="neighbouring columns of rows only"):
+        array.reshape(2, 2, 6)[:, :1]
+
+
 def test_views_share_memory(streams):
     values = np.arange(24, dtype=np.float32).reshape(4, 6)
     array = DeviceArray.from_host(streams, values)

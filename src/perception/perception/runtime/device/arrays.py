@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from typing import Any, Protocol, overload
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -105,10 +105,19 @@ class DeviceArray:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, rows: slice) -> DeviceArray:
-        """View neighbouring rows."""
+    @overload
+    def __getitem__(self, key: slice) -> DeviceArray: ...
+
+    @overload
+    def __getitem__(self, key: tuple[slice, slice]) -> DeviceColumns: ...
+
+    def __getitem__(self, key: slice | tuple[slice, slice]) -> DeviceArray | DeviceColumns:
+        """View neighbouring rows, array[first:last], or neighbouring columns of rows, array[:, first:last]."""
+        rows, columns = key if isinstance(key, tuple) else (key, None)
         if not isinstance(rows, slice) or rows.step not in (None, 1):
             raise TypeError("an array on a GPU gives neighbouring rows only: array[first:last]")
+        if columns is not None:
+            return DeviceColumns(self[rows], columns)
         begin, end, _ = rows.indices(len(self))
         row_bytes = math.prod(self.shape[1:]) * self.dtype.itemsize
         return self.part((max(end - begin, 0), *self.shape[1:]), self.dtype, begin * row_bytes)
@@ -155,6 +164,48 @@ class DeviceArray:
         """Tell where it begins, for something that is queued on the current stream now."""
         self._owner.use(self._streams.current)
         return self.address
+
+
+class DeviceColumns:
+    """Neighbouring columns of an array: dense rows that lie apart, for operations that take such rows.
+
+    Attributes:
+        shape: rows and columns.
+        dtype: type of the elements.
+    """
+
+    __slots__ = ("_array", "_first", "dtype", "shape")
+
+    def __init__(self, array: DeviceArray, columns: slice) -> None:
+        """View columns of an array [N, C]; TypeError if they are not neighbours."""
+        if len(array.shape) != 2 or not isinstance(columns, slice) or columns.step not in (None, 1):
+            raise TypeError("an array on a GPU gives neighbouring columns of rows only: array[:, first:last]")
+        self._first, end, _ = columns.indices(array.shape[1])
+        self._array = array
+        self.shape = (array.shape[0], max(end - self._first, 0))
+        self.dtype = array.dtype
+
+    @property
+    def device_index(self) -> int:
+        """Which GPU it lies on."""
+        return self._array.device_index
+
+    @property
+    def stream_address(self) -> int | None:
+        """The stream on which a call that uses it is queued; None is the default stream."""
+        return self._array.stream_address
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        interface, item = self._array.__cuda_array_interface__, self.dtype.itemsize
+        address, read_only = interface["data"]
+        begin = address + self._first * item if address and self.shape[1] else 0
+        strides = (self._array.shape[1] * item, item)
+        return {**interface, "shape": self.shape, "strides": strides, "data": (begin, read_only)}
+
+    def new_empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> DeviceArray:
+        """Make an array of undefined contents on the same GPU."""
+        return self._array.new_empty(shape, dtype)
 
 
 def _memory(array: NDArray[Any] | DeviceArray) -> int | NDArray[np.uint8]:
