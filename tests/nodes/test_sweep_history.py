@@ -18,15 +18,15 @@ class Odometry:
 
     def __init__(self) -> None:
         self.unknown_ms: set[int] = set()
-        self.asked: list[tuple[str, int, bool]] = []
+        self.asked: list[tuple[str, str, int, bool]] = []
 
     def pose(self, stamp_ns: int) -> np.ndarray:
         seconds = stamp_ns * 1e-9
         cos, sin = np.cos(seconds), np.sin(seconds)
         return np.array([[cos, -sin, 0, 10 * seconds], [sin, cos, 0, 0], [0, 0, 1, 1.8], [0, 0, 0, 1]])
 
-    def find(self, frame_id: str, stamp_ns: int, is_newest: bool) -> np.ndarray:
-        self.asked.append((frame_id, stamp_ns // MS, is_newest))
+    def find(self, fixed_frame: str, frame_id: str, stamp_ns: int, is_newest: bool) -> np.ndarray:
+        self.asked.append((fixed_frame, frame_id, stamp_ns // MS, is_newest))
         if stamp_ns // MS in self.unknown_ms:
             raise TransformError(f"nothing known at {stamp_ns // MS} ms")
         return self.pose(stamp_ns)
@@ -52,7 +52,7 @@ def lags_ms(points: np.ndarray) -> list[int]:
 
 
 def merge(history: SweepHistory, odometry: Odometry, stamp_ms: int, count: int = 3):
-    return history.merge(odometry.sweep(stamp_ms), count, max_age_s=0.5)
+    return history.merge(odometry.sweep(stamp_ms), count, 0.5, "odom")
 
 
 def test_what_stands_still_is_in_one_place_oldest_first(history, odometry):
@@ -66,8 +66,8 @@ def test_what_stands_still_is_in_one_place_oldest_first(history, odometry):
 
 
 def test_features_stay_with_their_points(history, odometry):
-    history.merge(odometry.sweep(0, intensity=0.25), 2, 0.5)
-    assert history.merge(odometry.sweep(100, intensity=0.75), 2, 0.5).points[:, 3].tolist() == [0.25, 0.75]
+    history.merge(odometry.sweep(0, intensity=0.25), 2, 0.5, "odom")
+    assert history.merge(odometry.sweep(100, intensity=0.75), 2, 0.5, "odom").points[:, 3].tolist() == [0.25, 0.75]
 
 
 def test_no_more_sweeps_than_asked_for_and_none_too_old(history, odometry):
@@ -95,7 +95,8 @@ def test_a_pose_is_looked_up_once_and_only_the_newest_is_worth_a_wait(history, o
     odometry.unknown_ms = {100}
     for stamp_ms in (0, 100, 200):
         merge(history, odometry, stamp_ms)
-    assert odometry.asked == [("lidar", 0, True), ("lidar", 100, True), ("lidar", 200, True), ("lidar", 100, False)]
+    frames = ("odom", "lidar")
+    assert odometry.asked == [(*frames, 0, True), (*frames, 100, True), (*frames, 200, True), (*frames, 100, False)]
 
 
 def test_no_sweep_from_the_future_and_none_of_the_same_moment(history, odometry):
@@ -123,6 +124,13 @@ def test_a_jump_back_empties_it_before_anything_is_looked_up(odometry):
     assert events.count("jump") == 1
 
 
+def test_another_fixed_frame_begins_anew(history, odometry):
+    merge(history, odometry, 0)
+    assert lags_ms(history.merge(odometry.sweep(100), 3, 0.5, "map").points) == [0]
+    assert lags_ms(history.merge(odometry.sweep(200), 3, 0.5, "map").points) == [100, 0]
+    assert [asked[0] for asked in odometry.asked] == ["odom", "map", "map"]
+
+
 def test_clearing_forgets(history, odometry):
     merge(history, odometry, 0)
     history.clear()
@@ -138,5 +146,5 @@ def test_it_keeps_no_more_clouds_than_it_may_need(history, odometry):
 
 def test_empty_sweeps_are_sweeps(history, odometry):
     empty = Sweep(np.empty((0, 4), np.float32), 0, "lidar")
-    assert history.merge(empty, 3, 0.5).points.shape == (0, 5)
+    assert history.merge(empty, 3, 0.5, "odom").points.shape == (0, 5)
     assert lags_ms(merge(history, odometry, 100).points) == [0]

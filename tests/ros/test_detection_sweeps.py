@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 from clouds import stamped
-from detection import FRAMES, connect, place_of, start_stub
+from detection import FRAMES, NODE, connect, place_of, start_stub
 from geometry_msgs.msg import TransformStamped
 from processes import wait_until
 from rosgraph_msgs.msg import Clock
@@ -15,6 +15,7 @@ from support import LATCHED
 from tf2_msgs.msg import TFMessage
 
 from perception.ros.patient_transforms import RESIGNED_S
+from perception_interfaces.srv import LoadBundle
 
 pytestmark = pytest.mark.ros
 
@@ -148,6 +149,16 @@ def test_a_gap_in_time_is_not_bridged(vehicle):
     assert lags_ms(vehicle.drive(outputs, 2000, 2100)) == [0, 100]
     assert lags_ms(vehicle.drive(outputs, 2700)) == [0]
     assert lags_ms(vehicle.drive(outputs, 2800)) == [0, 100]
+
+
+def test_another_network_takes_other_sweeps_and_features(graph, vehicle):
+    vehicle, outputs = vehicle
+    assert lags_ms(vehicle.drive(outputs, 2000, 2100, 2200)) == [0, 100, 200]
+    for bundle, lags in (("sweeps2", [0, 100]), ("sweeps3", [0, 100, 200])):
+        assert graph.call(LoadBundle, f"{NODE}/load_bundle", LoadBundle.Request(bundle=bundle)).success
+        start_ms = 3000 if bundle == "sweeps2" else 4000
+        assert lags_ms(vehicle.drive(outputs, start_ms)) == [0]
+        assert lags_ms(vehicle.drive(outputs, start_ms + 100, start_ms + 200)) == lags
 
 
 def test_simulated_time_that_is_reset_empties_the_history(graph, tmp_path):

@@ -39,7 +39,8 @@ def test_colcon_builds_every_package(top: Path, tmp_path: Path, options: list[st
     installed = {folder.name for folder in (tmp_path / "install").iterdir() if folder.is_dir()}
     assert installed >= PACKAGES
     prefix = tmp_path / "install" / "perception"
-    assert (prefix / "lib" / "perception" / "segmentation").is_file()
+    for node in ("segmentation", "detection"):
+        assert (prefix / "lib" / "perception" / node).is_file()
     for file in ("launch/bringup.launch.py", "config/bringup.yaml", "config/models/spvcnn_street/bundle.yaml"):
         assert (prefix / "share" / "perception" / file).read_text() == (top / file).read_text()
     assert list((tmp_path / "install" / "perception_kernels" / "lib").glob("libperception_kernels.so*"))

@@ -51,7 +51,7 @@ class DetectionNode(CloudNode):
     def __init__(self, name: str = "detection", start: EngineStarter = start_engine, **arguments: Any) -> None:
         super().__init__(name, DETECTION, start, **arguments)
         self._transforms = NodeTransforms(self)
-        self._sweeps = SweepHistory(self._find_pose, self._transforms.clear)
+        self._sweeps = SweepHistory(self._transforms.find, self._transforms.clear)
         self.add_on_set_parameters_callback(self._check_classes)
 
     # --- life cycle
@@ -73,6 +73,7 @@ class DetectionNode(CloudNode):
         problem = self._problem_with_classes({name: self.parameters[name] for name in CLASS_PARAMETERS}, description)
         if problem:
             raise ConfigurationError(f"{problem}; change that parameter first")
+        self._sweeps.clear()  # their points may have other features
 
     def _check_classes(self, parameters: list[Parameter]) -> SetParametersResult:
         """Refuse names that the network does not have; before one is loaded, any name may be meant."""
@@ -105,15 +106,13 @@ class DetectionNode(CloudNode):
         return replace(frame, cloud=PointCloud(points))
 
     def _merged(self, newest: Sweep, count: int) -> NDArray[np.float32]:
-        merged = self._sweeps.merge(newest, count, self.parameters["max_sweep_age_s"])
+        parameters = self.parameters
+        merged = self._sweeps.merge(newest, count, parameters["max_sweep_age_s"], parameters["fixed_frame"])
         self.statistics.add("sweeps", merged.used)
         self.statistics.add("sweeps.no_transform", merged.without_transform)
         if merged.without_transform:
             self.warn("no_transform", f"left out {merged.without_transform} past sweeps: {merged.problem}")
         return merged.points
-
-    def _find_pose(self, frame_id: str, stamp_ns: int, is_newest: bool) -> NDArray[np.float64]:
-        return self._transforms.find(self.parameters["fixed_frame"], frame_id, stamp_ns, is_newest)
 
     def on_time_jump(self, jump: TimeJump) -> None:
         """Forget what was measured before the clock went back: to the new time, it is the future."""

@@ -15,6 +15,7 @@ from perception.bundle.format import CommonDescription
 from perception.configuration import ConfigurationError
 from perception.nodes.memory import give_back_freed_memory
 from perception.runtime import Engine
+from perception.runtime.engine import Task
 
 
 class EngineStarter(Protocol):
@@ -27,7 +28,7 @@ class EngineStarter(Protocol):
         threads: int | None = None,
         engine_cache: str | None = None,
         engine_settings: str | None = None,
-        task: Any = None,
+        task: Task | None = None,
     ) -> Engine:
         """Start the network of a bundle."""
 

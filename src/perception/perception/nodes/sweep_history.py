@@ -14,9 +14,9 @@ from perception.data.sweeps import moved_sweep
 from perception.ros.statistics import TIME_JUMP_NS
 from perception.ros.transforms import TransformError
 
-#: Frame and stamp (ns) of a cloud, and whether it is the newest -> fixed_from_cloud, float64 [4, 4]; raises
-#: TransformError.
-FindPose = Callable[[str, int, bool], NDArray[np.float64]]
+#: Fixed frame, frame and stamp (ns) of a cloud, and whether it is the newest -> fixed_from_cloud, float64 [4, 4];
+#: raises TransformError.
+FindPose = Callable[[str, str, int, bool], NDArray[np.float64]]
 
 
 @dataclass
@@ -59,6 +59,7 @@ class SweepHistory:
         self._find_pose = find_pose
         self._on_jump = on_jump
         self._sweeps: list[Sweep] = []
+        self._fixed_frame = ""
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -69,15 +70,18 @@ class SweepHistory:
         with self._lock:
             self._sweeps = []
 
-    def merge(self, newest: Sweep, count: int, max_age_s: float) -> MergedSweeps:
+    def merge(self, newest: Sweep, count: int, max_age_s: float, fixed_frame: str) -> MergedSweeps:
         """Add a sweep, and see it together with those before it.
 
         Args:
             newest: a sweep that was not given before; the history keeps it.
             count: of sweeps that the result is made of at most, itself included.
             max_age_s: how much older than it they may be.
+            fixed_frame: the frame in which the world stands still.
         """
         with self._lock:
+            if fixed_frame != self._fixed_frame:
+                self._sweeps, self._fixed_frame = [], fixed_frame
             if any(sweep.stamp_ns - TIME_JUMP_NS > newest.stamp_ns for sweep in self._sweeps):
                 self._sweeps = []
                 self._on_jump()
@@ -103,7 +107,9 @@ class SweepHistory:
         for sweep in (newest, *past):
             try:
                 if sweep.fixed_from_cloud is None:
-                    sweep.fixed_from_cloud = self._find_pose(sweep.frame_id, sweep.stamp_ns, sweep is newest)
+                    sweep.fixed_from_cloud = self._find_pose(
+                        self._fixed_frame, sweep.frame_id, sweep.stamp_ns, sweep is newest
+                    )
             except TransformError as error:
                 problem = problem or str(error)
             if newest.fixed_from_cloud is None:
