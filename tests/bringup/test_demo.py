@@ -89,7 +89,7 @@ def test_the_report_has_pictures(finished, out):
 
 
 def test_no_process_of_the_graph_is_left(finished, out):
-    assert "stopped (exit code 0)" in (out / "logs" / "bringup.log").read_text()
+    assert "stopped (exit code 0)" in (out / "logs" / "bringup_segmentation.log").read_text()
 
 
 def test_a_second_run_reuses_the_drive_and_labels_a_real_scan(finished, out, semantic_kitti_scan):
@@ -118,7 +118,7 @@ def test_a_graph_that_fails_is_quoted_and_the_demo_fails(finished, out, tmp_path
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_demo_that_is_ended_ends_its_graph(finished, out, number, code):
-    log = out / "logs" / "bringup.log"
+    log = out / "logs" / "bringup_segmentation.log"
     log.unlink()
     process = start_demo("--out", out, *DRIVE, stderr=subprocess.PIPE)
     wait_until(lambda: log.exists() and "started container" in log.read_text(), "the graph to start", 60)

@@ -8,6 +8,7 @@ from perception.bringup.demo.summary import summary_lines
 from perception.evaluation.comparison import Comparison
 from perception.evaluation.metrics import ConfusionMatrix
 from perception.evaluation.results import (
+    DetectionResults,
     EvaluationResults,
     FrameCounts,
     LatencySummary,
@@ -16,7 +17,7 @@ from perception.evaluation.results import (
     RunDescription,
     SegmentationResults,
 )
-from perception.nodes.recorder import NodeCounts
+from perception.nodes.recorded import NodeCounts
 
 BEFORE = NodeCounts(received=100, published=60, dropped={"superseded": 40})
 
@@ -107,3 +108,21 @@ def test_a_real_scan_has_a_line_with_or_without_labels(results, tmp_path):
 def test_nothing_measured_is_said_and_not_made_up(results, tmp_path):
     lines = dict(summary_lines(results.model_copy(update={"latency_ms": {}}), tmp_path / "report.html"))
     assert "not measured" in lines["latency"]
+
+
+def test_a_detector_has_a_line(results, tmp_path):
+    detection = DetectionResults(
+        bundle="boxes",
+        bundle_sha256="0" * 64,
+        mean_average_precision=0.625,
+        average_precision={"person": 0.5, "car": 0.75},
+        objects={"car": 1, "person": 1},
+        range_m=50.0,
+        least_points=5,
+        latency_ms={"total": results.latency_ms["total"]},
+        frames=FrameCounts.accounted(20, 18, {"superseded": 2}),
+    )
+    found = dict(summary_lines(results.model_copy(update={"detection": detection}), tmp_path / "report.html"))
+    line = "[bold]mAP 0.625[/bold] (car 0.75, person 0.50), boxes, median 101.2 ms, 18 of 20 frames"
+    assert found["objects"] == line
+    assert "objects" not in dict(summary_lines(results, tmp_path / "report.html"))

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from perception.evaluation.detection_pictures import DetectedScan
 from perception.evaluation.panels import compose_sheet, draw_panels
 from perception.evaluation.report import data_uri, render, write_report
-from perception.evaluation.results import RealScanResults
+from perception.evaluation.results import DetectionResults, FrameCounts, RealScanResults
+from perception.types import Boxes3D
 
 VOID = {"meta", "img", "br", "line", "rect"}
 
@@ -36,6 +38,12 @@ class Structure(HTMLParser):
         if tag not in VOID:
             assert self.open.pop() == tag
 
+    @classmethod
+    def of(cls, page):
+        structure = cls()
+        structure.feed(page)
+        return structure
+
 
 @pytest.fixture(scope="module")
 def page(inputs):
@@ -44,9 +52,7 @@ def page(inputs):
 
 @pytest.fixture(scope="module")
 def structure(page):
-    structure = Structure()
-    structure.feed(page)
-    return structure
+    return Structure.of(page)
 
 
 def test_the_page_is_well_formed(page, structure):
@@ -126,3 +132,44 @@ def test_the_sheet_holds_every_panel(scan):
     sheet = compose_sheet(scan, panels)
     assert sheet.width > 3 * panels[0].birds_eye.shape[1]
     assert sheet.height > panels[0].birds_eye.shape[0] + 3 * 100
+
+
+def test_a_detector_has_a_section_with_its_figures_and_pictures(inputs):
+    boxes = Boxes3D(
+        *(np.ones((1, 3), np.float32),) * 2, np.zeros(1, np.float32), ("car",), np.ones(1, np.float32), np.zeros((1, 2))
+    )
+    scan = DetectedScan("drive <2>", inputs.scans[0].points, boxes, boxes, {"car": (1, 2, 3)})
+    detection = DetectionResults(
+        bundle="small detector",
+        bundle_sha256="0" * 64,
+        mean_average_precision=0.625,
+        average_precision={"car": 0.75, "person": 0.5},
+        objects={"car": 1234, "person": 5},
+        range_m=50.0,
+        least_points=5,
+        latency_ms=inputs.results.latency_ms,
+        frames=FrameCounts.accounted(20, 18, {"superseded": 2}),
+    )
+    results = inputs.results.model_copy(update={"detection": detection})
+    page = render(
+        dataclasses.replace(inputs, results=results, detections=[scan, dataclasses.replace(scan, truth=None)])
+    )
+    structure = Structure.of(page)
+    assert structure.open == []
+    assert all(reference.startswith("data:image/") for reference in structure.references)
+    text = re.sub(r"<[^>]+>|\s+", " ", page)
+    for words in (
+        "small detector",
+        "0.625",
+        "0.750",
+        "1,234",
+        "18 of 20 clouds",
+        "2 dropped (superseded)",
+        "drive &lt;2&gt;",
+    ):
+        assert words in text
+    assert len(structure.images) == len(Structure.of(render(inputs)).images) + 2
+
+
+def test_without_a_detector_there_is_no_section(page):
+    assert "<h2>Objects</h2>" not in page

@@ -59,7 +59,7 @@ def test_results_timings_and_counts_of_a_node(node, send):
             wait_until(lambda stamp_ns=stamp_ns: is_complete(recorder, stamp_ns), f"the result of {stamp_ns}")
         for stamp_ns, class_ids in expected.items():
             frame = recorder.frames()[stamp_ns]
-            np.testing.assert_array_equal(frame.class_ids, class_ids)
+            np.testing.assert_array_equal(frame.result, class_ids)
             assert {"decode", "inference", "network.look", "publish"} <= set(frame.stage_ms)
             assert frame.total_ms > frame.inference_ms > 0
         wait_until(lambda: recorder.counts.received == 3 and recorder.counts.is_settled, "the node's own counts")

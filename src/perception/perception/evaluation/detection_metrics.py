@@ -47,7 +47,8 @@ class Curve(NamedTuple):
     def average_precision(self) -> float:
         """Mean precision, of which and of recall 10 % are cut off."""
         above = np.maximum(self.precision[FIRST_LEVEL:] - MIN_PRECISION, 0)
-        return float(above.mean()) / (1 - MIN_PRECISION)
+        # The mean of many ones may exceed one by a rounding error.
+        return min(1.0, float(above.mean()) / (1 - MIN_PRECISION))
 
     def mean_errors(self) -> Floats:
         """Mean of each error between 10 % and the largest recall, 1 where that is not reached: float64 [4]."""

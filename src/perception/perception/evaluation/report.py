@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from perception.evaluation.charts import STAGE_COLORS, confusion_rows, histogram, timeline
+from perception.evaluation.detection_pictures import TRUTH_COLOR, DetectedScan, detection_view
 from perception.evaluation.panels import LabelledScan, draw_panels
 from perception.evaluation.pictures import WRONG, Picture
 from perception.evaluation.results import EvaluationResults
@@ -31,6 +32,7 @@ class ReportInputs:
         frame_stages_ms: for every labelled frame, the milliseconds of each stage, not overlapping; they sum to
             the frame's total.
         real_scan: a real scan to draw, if there was one.
+        detections: frames with the objects that were found in them, to draw.
         notes: sentences about what the figures do not say.
     """
 
@@ -39,6 +41,7 @@ class ReportInputs:
     scans: Sequence[LabelledScan]
     frame_stages_ms: Sequence[Mapping[str, float]]
     real_scan: LabelledScan | None = None
+    detections: Sequence[DetectedScan] = ()
     notes: Sequence[str] = ()
 
 
@@ -68,7 +71,9 @@ def render(inputs: ReportInputs) -> str:
         inputs=inputs,
         scans=[(scan, draw_panels(scan)) for scan in inputs.scans],
         real_scan=(inputs.real_scan, draw_panels(inputs.real_scan)) if inputs.real_scan else None,
+        detections=[(scan, detection_view(scan)) for scan in inputs.detections],
         wrong=WRONG,
+        truth_color=TRUTH_COLOR,
         stage_colors=_stage_colors(inputs.frame_stages_ms),
         timeline=timeline(inputs.frame_stages_ms),
         histogram=histogram([sum(stages.values()) for stages in inputs.frame_stages_ms]),

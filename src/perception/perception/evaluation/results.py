@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,6 +38,12 @@ class FrameCounts(Settings):
     out: Count
     dropped: Count
     dropped_by_reason: dict[str, Count]
+
+    @classmethod
+    def accounted(cls, published: int, out: int, dropped_by_reason: Mapping[str, int]) -> FrameCounts:
+        """Count what was published, what came out of it, and why the rest did not."""
+        dropped = {"dropped": sum(dropped_by_reason.values()), "dropped_by_reason": dict(dropped_by_reason)}
+        return cls.model_validate({"in": published, "out": out, **dropped})
 
     @pydantic.model_validator(mode="after")
     def _every_frame_is_accounted_for(self) -> FrameCounts:
@@ -76,6 +83,22 @@ class SegmentationResults(Settings):
             confusion=tuple(tuple(row) for row in matrix.counts.tolist()),
             frames=frames,
         )
+
+
+class DetectionResults(Settings):
+    """How well a detector found objects; classes of which the truth has none are left out."""
+
+    bundle: str
+    bundle_sha256: str = pydantic.Field(pattern="^[0-9a-f]{64}$")
+    #: As nuScenes has it: over matches within 0.5, 1, 2 and 4 m, and over the classes; None without any object.
+    mean_average_precision: Share | None
+    average_precision: dict[str, Share]
+    #: Of each class, in the frames that came out: within `range_m`, and showing at least `least_points`.
+    objects: dict[str, Count]
+    range_m: float
+    least_points: Count
+    latency_ms: dict[str, LatencySummary]
+    frames: FrameCounts
 
 
 class MachineDescription(Settings):
@@ -123,6 +146,7 @@ class EvaluationResults(Settings):
     latency_ms: dict[str, LatencySummary]
     frames: FrameCounts
     real_scan: RealScanResults | None = None
+    detection: DetectionResults | None = None
 
     def write(self, path: Path) -> None:
         """Write metrics.json."""

@@ -10,12 +10,14 @@ from PIL import Image
 from rich.console import Console
 
 from perception.bringup.demo.children import DemoError, tail
+from perception.bringup.demo.detection import detect_all, with_detections
 from perception.bringup.demo.drives import drive_bag, scan_bag, simulate
 from perception.bringup.demo.evaluate import PlayedDrive, report_inputs
 from perception.bringup.demo.graph import Graph, running_graph
 from perception.bringup.demo.settings import DemoSettings
 from perception.bringup.demo.summary import print_summary
 from perception.bundle.format import BundleDescription, load_description
+from perception.evaluation.detection_pictures import detection_sheet
 from perception.evaluation.panels import compose_sheet
 from perception.evaluation.report import ReportInputs, write_report
 from perception.paths import find_bundle
@@ -39,8 +41,10 @@ def run_demo(settings: DemoSettings) -> int:
         bags = make_drives(settings, console)
         real = scan_bag(settings.drives, settings.scan, settings.labels) if settings.scan else None
         drives, scan = play_all(settings, bundle, folder, bags, real, console)
+        detected = detect_all(settings, bags, real, console) if settings.detector else None
         with console.status("judging"):
             inputs = report_inputs(settings, bundle, drives, scan)
+            inputs = inputs if detected is None else with_detections(inputs, detected)
             report = write_report(settings.out, inputs)
             write_pictures(settings.out, inputs)
     except DemoError as error:
@@ -50,7 +54,9 @@ def run_demo(settings: DemoSettings) -> int:
         quote_logs(settings.logs, console)
     print_summary(console, inputs.results, report)
     if not inputs.results.frames.out:
-        print(f"perception demo: no frame came out\n{tail(settings.logs / 'bringup.log')}", file=sys.stderr)
+        print(
+            f"perception demo: no frame came out\n{tail(settings.logs / 'bringup_segmentation.log')}", file=sys.stderr
+        )
         return 1
     return 0
 
@@ -113,13 +119,14 @@ def write_pictures(out: Path, inputs: ReportInputs) -> None:
     """Write each drawn frame as a picture of its own, for a README or a talk."""
     folder = out / "pictures"
     folder.mkdir(exist_ok=True)
-    named = {f"drive_{index + 1}": scan for index, scan in enumerate(inputs.scans)}
+    sheets = {f"drive_{index + 1}": compose_sheet(scan) for index, scan in enumerate(inputs.scans)}
     if inputs.real_scan is not None:
-        named["real_scan"] = inputs.real_scan
-    for name, scan in named.items():
+        sheets["real_scan"] = compose_sheet(inputs.real_scan)
+    sheets |= {f"objects_{index + 1}": detection_sheet(scan) for index, scan in enumerate(inputs.detections)}
+    for name, sheet in sheets.items():
         # A third of the size; the octree keeps colours of few points, which a median cut merges into others.
-        sheet = compose_sheet(scan).quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-        sheet.save(folder / f"{name}.png", optimize=True)
+        small = sheet.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        small.save(folder / f"{name}.png", optimize=True)
 
 
 def quote_logs(logs: Path, console: Console) -> None:

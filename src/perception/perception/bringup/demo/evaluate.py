@@ -49,9 +49,7 @@ class PlayedDrive:
     @classmethod
     def judge(cls, title: str, bag: Path, recording: Recording, classes: tuple[str, ...]) -> PlayedDrive:
         """Compare a recording with the truth in its bag."""
-        labels = {
-            stamp_ns: frame.class_ids for stamp_ns, frame in recording.frames.items() if frame.class_ids is not None
-        }
+        labels = {stamp_ns: frame.result for stamp_ns, frame in recording.frames.items() if frame.result is not None}
         return cls(title, bag, recording, compare(bags.read_drive(bag), labels, classes))
 
     def dropped_by_reason(self) -> dict[str, int]:
@@ -65,9 +63,7 @@ class PlayedDrive:
         if stamp_ns is None:
             return None
         frame = next(frame for frame in bags.read_drive(self.bag) if frame.frame.stamp_ns == stamp_ns)
-        class_ids = self.recording.frames[stamp_ns].class_ids
-        assert class_ids is not None
-        return labelled_scan(self.title, frame, class_ids, classes)
+        return labelled_scan(self.title, frame, self.recording.frames[stamp_ns].result, classes)
 
 
 def report_inputs(
@@ -105,20 +101,14 @@ def frame_counts(drives: Sequence[PlayedDrive]) -> FrameCounts:
     dropped: Counter[str] = Counter()
     for drive in drives:
         dropped.update(drive.dropped_by_reason())
-    return FrameCounts.model_validate(
-        {
-            "in": sum(drive.recording.published for drive in drives),
-            "out": sum(drive.comparison.labelled for drive in drives),
-            "dropped": sum(dropped.values()),
-            "dropped_by_reason": dict(dropped),
-        }
-    )
+    published = sum(drive.recording.published for drive in drives)
+    return FrameCounts.accounted(published, sum(drive.comparison.labelled for drive in drives), dropped)
 
 
 def _real_scan_results(settings: DemoSettings, scan: PlayedDrive | None) -> RealScanResults | None:
     if scan is None or settings.scan is None:
         return None
-    points = sum(len(frame.class_ids) for frame in scan.recording.frames.values() if frame.class_ids is not None)
+    points = sum(len(frame.result) for frame in scan.recording.frames.values() if frame.result is not None)
     segmentation = SegmentationResults.from_confusion(
         scan.comparison.matrix, SEMANTIC_KITTI_CLASSES, scan.comparison.compared
     )

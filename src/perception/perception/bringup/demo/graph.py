@@ -11,11 +11,12 @@ from pathlib import Path
 
 from perception.bringup.demo.children import Child, DemoError
 from perception.bringup.demo.isolation import isolated_environment
+from perception.bringup.description import NAMESPACE
 from perception.data import bags
-from perception.nodes.recorder import NodeCounts, RecordedFrame, Recorder, RecorderThread
+from perception.nodes.recorded import NodeCounts, RecordedFrame
+from perception.nodes.recorder import Recorder, RecorderThread
 from perception.ros.middleware import prepare_environment
 
-SEGMENTATION_NODE = "/perception/segmentation"
 POINTS_TOPIC = "/points"
 TRUTH_TOPICS = "/ground_truth/*"
 START_TIMEOUT_S = 120.0
@@ -39,8 +40,13 @@ class Recording:
 
 @dataclass
 class Graph:
-    """The running graph; `play` sends one bag through it."""
+    """The running graph; `play` sends one bag through it.
 
+    Attributes:
+        node: full name of the node whose results are recorded.
+    """
+
+    node: str
     bringup: Child
     recorder: Recorder
     logs: Path
@@ -61,7 +67,7 @@ class Graph:
             replay.wait(START_TIMEOUT_S + 3 * summary.duration_s / rate)
         after = self._settled_counts()
         if after.received < before.received:
-            raise self.bringup.failure("the segmentation node was restarted during the replay")
+            raise self.bringup.failure(f"{self.node} was restarted during the replay")
         published = after.published - before.published
         self._wait_for(lambda: self._complete() >= published, 5.0)
         frames = {stamp: frame for stamp, frame in self.recorder.frames().items() if frame.is_complete}
@@ -86,19 +92,19 @@ class Graph:
             SETTLE_TIMEOUT_S,
         )
         if not settled or self.recorder.counts is None:
-            raise self.bringup.failure(f"{SEGMENTATION_NODE} did not finish within {SETTLE_TIMEOUT_S:.0f} s")
+            raise self.bringup.failure(f"{self.node} did not finish within {SETTLE_TIMEOUT_S:.0f} s")
         return self.recorder.counts
 
     def wait_until_active(self) -> None:
-        """Wait for the segmentation node to take clouds.
+        """Wait for the node to take clouds.
 
         Raises:
             DemoError: it fails, or takes too long.
         """
         if not self._wait_for(lambda: self.recorder.state.is_active or self.recorder.state.failure, START_TIMEOUT_S):
-            raise self.bringup.failure(f"{SEGMENTATION_NODE} was not active within {START_TIMEOUT_S:.0f} s")
+            raise self.bringup.failure(f"{self.node} was not active within {START_TIMEOUT_S:.0f} s")
         if self.recorder.state.failure:
-            raise DemoError(f"{SEGMENTATION_NODE}: {self.recorder.state.failure}")
+            raise DemoError(f"{self.node}: {self.recorder.state.failure}")
 
     def _wait_for(self, condition: Callable[[], object], timeout_s: float) -> bool:
         """Poll a condition while the graph lives; whether it came true in time."""
@@ -123,8 +129,8 @@ def dropped_by_reason(published: int, before: NodeCounts, after: NodeCounts, cam
 
 
 @contextmanager
-def running_graph(bundle: str, logs: Path) -> Iterator[Graph]:
-    """Start bring-up and the recorder, and wait until the segmentation node is active.
+def running_graph(bundle: str, logs: Path, task: str = "segmentation") -> Iterator[Graph]:
+    """Start bring-up with one bundle and the recorder, and wait until the node of its task is active.
 
     Raises:
         DemoError: the graph does not come up; the message ends with its last lines.
@@ -132,16 +138,16 @@ def running_graph(bundle: str, logs: Path) -> Iterator[Graph]:
     environment = isolated_environment() | {"ROS_LOG_DIR": str((logs / "ros").resolve())}
     os.environ.update(environment)
     prepare_environment()
-    words = bringup_words(bundle)
+    words, node = bringup_words(bundle), f"{NAMESPACE}/{task}"
     with (
-        RecorderThread(SEGMENTATION_NODE, int(environment["ROS_DOMAIN_ID"])) as recorder,
-        Child(words, logs / "bringup.log", environment) as bringup,
+        RecorderThread(node, task, int(environment["ROS_DOMAIN_ID"])) as recorder,
+        Child(words, logs / f"bringup_{task}.log", environment) as bringup,
     ):
-        graph = Graph(bringup, recorder, logs, environment)
+        graph = Graph(node, bringup, recorder, logs, environment)
         graph.wait_until_active()
         yield graph
 
 
 def bringup_words(bundle: str) -> list[str]:
-    """The command line that brings up segmentation of POINTS_TOPIC with a bundle."""
+    """The command line that gives the clouds of POINTS_TOPIC to a bundle."""
     return ["bringup", f"models:={bundle}", f"input/pointcloud:={POINTS_TOPIC}", "use_sim_time:=true"]

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from perception.evaluation.report import METRICS_FILE
-from perception.evaluation.results import EvaluationResults, SegmentationResults
+from perception.evaluation.results import DetectionResults, EvaluationResults, SegmentationResults
 
 
 def print_summary(console: Console, results: EvaluationResults, report: Path) -> None:
@@ -42,6 +42,8 @@ def summary_lines(results: EvaluationResults, report: Path) -> list[tuple[str, s
     if results.real_scan:
         score = _accuracy(results.real_scan.segmentation) if results.real_scan.segmentation else "no labels to compare"
         lines.append(("real scan", f"{results.real_scan.points:,} points, {score}"))
+    if results.detection:
+        lines.append(("objects", _detection(results.detection)))
     return [*lines, ("report", str(report)), ("figures", str(report.with_name(METRICS_FILE)))]
 
 
@@ -60,6 +62,15 @@ def _by_class(segmentation: SegmentationResults) -> str:
         return ", ".join(f"{name} {value:.2f}" for name, value in ranked)
     best, worst = (", ".join(f"{name} {value:.2f}" for name, value in part) for part in (ranked[:3], ranked[-2:]))
     return f"{best} ... {worst}"
+
+
+def _detection(detection: DetectionResults) -> str:
+    ranked = sorted(detection.average_precision.items(), key=lambda entry: -entry[1])
+    by_class = ", ".join(f"{name} {value:.2f}" for name, value in ranked)
+    found, summary = detection.mean_average_precision, detection.latency_ms.get("total")
+    figures = "nothing to compare" if found is None else f"[bold]mAP {found:.3f}[/bold] ({by_class})"
+    latency = "" if summary is None else f", median {summary.p50:.1f} ms"
+    return f"{figures}, {detection.bundle}{latency}, {detection.frames.out} of {detection.frames.in_} frames"
 
 
 def _percentiles(results: EvaluationResults, stage: str) -> str:
