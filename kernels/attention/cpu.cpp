@@ -8,6 +8,7 @@
 #include "common/call.hpp"
 #include "common/dtype.hpp"
 #include "common/gpu.hpp"
+#include "common/indices.hpp"
 #include "common/threads.hpp"
 #include "half/loops.hpp"
 
@@ -25,21 +26,9 @@ struct Slots {
   std::vector<int32_t> targets;
 };
 
-std::vector<int32_t> rows_of_positions(const pk_attention& call) {
-  std::vector<int32_t> rows(static_cast<size_t>(call.n_tokens));
-  std::vector<bool> seen(rows.size());
-  for (size_t position = 0; position < rows.size(); ++position) {
-    rows[position] = call.order != nullptr ? call.order[position] : static_cast<int32_t>(position);
-    require(rows[position] >= 0 && rows[position] < call.n_tokens && !seen[static_cast<size_t>(rows[position])],
-            "order must hold every row once");
-    seen[static_cast<size_t>(rows[position])] = true;
-  }
-  return rows;
-}
-
 Slots resolve_slots(const pk_attention& call) {
   Slots slots;
-  slots.rows = rows_of_positions(call);
+  slots.rows = rows_of_positions(call.order, call.n_tokens);
   slots.targets = slots.rows;
   if (call.flat2win == nullptr) return slots;
   const std::vector<int32_t> rows = std::move(slots.rows);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
 #include "common/call.hpp"
 
@@ -18,6 +19,19 @@ inline void require_indices(const int32_t* indices, int64_t count, int64_t n, in
     highest = std::max(highest, indices[i]);
   }
   require(lowest >= -1 && highest < n, sentence);
+}
+
+// The row at each position of a sequence of n tokens; without an order, rows are in sequence.
+inline std::vector<int32_t> rows_of_positions(const int32_t* order, int64_t n) {
+  std::vector<int32_t> rows(static_cast<size_t>(n));
+  std::vector<bool> seen(rows.size());
+  for (size_t position = 0; position < rows.size(); ++position) {
+    rows[position] = order != nullptr ? order[position] : static_cast<int32_t>(position);
+    require(rows[position] >= 0 && rows[position] < n && !seen[static_cast<size_t>(rows[position])],
+            "order must hold every row once");
+    seen[static_cast<size_t>(rows[position])] = true;
+  }
+  return rows;
 }
 
 }  // namespace pk

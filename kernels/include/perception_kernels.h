@@ -15,6 +15,7 @@
 #include "perception_kernels/points.h"
 #include "perception_kernels/prepared_convolution.h"
 #include "perception_kernels/rows.h"
+#include "perception_kernels/sequence.h"
 #include "perception_kernels/sparse_conv.h"
 #include "perception_kernels/voxels.h"
 #include "perception_kernels/window.h"

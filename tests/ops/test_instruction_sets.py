@@ -50,6 +50,11 @@ for size, width in ((5, 15), (69, 96), (144, 48)):
     results[f"attended {size}"] = ops.group_attention(q, k, v, 3, size)
     norm = ops.LayerNorm(np.ones(2 * size, np.float32), np.zeros(2 * size, np.float32))
     results[f"dense {size}"] = ops.linear(q, k, None, "gelu", norm=norm)
+for channels in (1, 3, 8, 21, 64):
+    gated, kernel = draw.standard_normal((2, 99, 2 * channels), np.float32)
+    kernel = np.ascontiguousarray(kernel[:5, :channels])
+    results[f"convolved {channels}"] = ops.sequence_convolution(gated, None, [99], kernel)
+    results[f"convolved halves {channels}"] = ops.sequence_convolution(gated.astype(np.float16), None, [99], kernel)
 results["added"] = ops.add_rows(others, others[::-1].copy(), relu=True)
 for classes in (3, 19, 33):
     scores = draw.standard_normal((90, classes), np.float32).astype(np.float16)

@@ -41,6 +41,10 @@ def joined(*arrays, **options):
     return ops.concatenate_columns(arrays, **options)
 
 
+def along_a_sequence(gated, order, **options):
+    return ops.sequence_convolution(gated, order, [ROWS], drawn(9, CHANNELS), **options)
+
+
 def cast_back(values, **options):
     """Cast to the same type, so that `out` is of the type of the case as for the others."""
     return ops.cast(values, dtype_of(values, "values"), **options)
@@ -93,6 +97,11 @@ OPERATIONS = {
     "concatenate_columns": (
         joined,
         lambda dtype: (drawn(ROWS, 9, dtype=dtype), drawn(ROWS, 7, dtype=dtype)),
+        None,
+    ),
+    "sequence_convolution": (
+        along_a_sequence,
+        lambda dtype: (drawn(ROWS, 2 * CHANNELS, dtype=dtype), np.arange(ROWS, dtype=np.int32)[::-1].copy()),
         None,
     ),
     "take_rows": (

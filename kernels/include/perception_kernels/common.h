@@ -34,7 +34,7 @@ extern "C" {
 #endif
 
 /* Grows when a function is added, removed or changes its meaning. */
-#define PK_INTERFACE_VERSION 4
+#define PK_INTERFACE_VERSION 5
 
 typedef enum pk_status {
   PK_OK = 0,

@@ -87,6 +87,16 @@ def fuzz_attention_of_damaged_groups(draw):
     ops.group_attention(q, q, q, 2, ops.TokenGroups(flat2win, win2flat, size), order)
 
 
+def fuzz_sequence_convolution(draw):
+    counts, channels, size = [draw.rows(most=300), draw.rows(), draw.rows()], draw.channels(), draw.integer(0, 33)
+    tokens = sum(counts)
+    gated = draw.floats(tokens, 2 * channels, dtype=draw.choice(np.float32, np.float16), scale=draw.choice(1, 300))
+    ordered = draw.put(draw.random.permutation(tokens).astype(np.int32))
+    order = draw.choice(None, ordered, ordered, draw.integers(tokens, 0, max(tokens - 1, 0)))
+    counts = draw.choice(counts, counts, counts, [tokens, 1], [-1, tokens + 1])
+    ops.sequence_convolution(gated, order, counts, draw.floats(size, channels))
+
+
 def _norm(draw, channels):
     return ops.LayerNorm(draw.floats(channels), draw.floats(channels), draw.choice(1e-5, 1e-5, 1e-3, 0.0))
 

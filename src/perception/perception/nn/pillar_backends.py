@@ -116,7 +116,7 @@ NATIVE = PillarBackend(
     group_tokens=ops.group_tokens,
     add_position=_as_tensor(ops.add_position),
     group_attention=_as_tensor(ops.group_attention),
-    sequence_convolution=_plain_sequence_convolution,
+    sequence_convolution=_as_tensor(ops.sequence_convolution),
     pillars_to_map=_as_tensor(ops.pillars_to_map),
 )
 

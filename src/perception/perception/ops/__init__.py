@@ -64,6 +64,7 @@ from perception.ops.rows import (
     spread_labels,
     take_rows,
 )
+from perception.ops.sequences import sequence_convolution
 from perception.ops.voxels import HardVoxels, VoxelGrid, grid_cells, quantize, voxelize, voxelize_hard
 from perception.ops.windows import (
     TokenGroups,
@@ -143,6 +144,7 @@ __all__ = [
     "scatter_mean",
     "scatter_mean_gradient",
     "segment_reduce",
+    "sequence_convolution",
     "sine_table",
     "sparse_convolution",
     "spread_labels",

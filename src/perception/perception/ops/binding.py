@@ -15,7 +15,7 @@ from typing import Any
 from perception.ops.arrays import address, common_place, is_array
 
 LIBRARY_NAME = "libperception_kernels.so"
-INTERFACE_VERSION = 4  # PK_INTERFACE_VERSION of perception_kernels.h
+INTERFACE_VERSION = 5  # PK_INTERFACE_VERSION of perception_kernels.h
 
 _OUT_OF_MEMORY = 3
 _UNSUPPORTED = 4
