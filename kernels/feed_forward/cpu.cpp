@@ -52,12 +52,12 @@ class DenseLayer {
   }
 
   void run(int64_t begin, int64_t end, Workspace& work) const {
-    const float* input = as_floats(row_of(layer_.input, begin, layer_.c_in, layer_.dtype), (end - begin) * layer_.c_in,
-                                   layer_.dtype, work.input);
+    const float* input = input_rows(begin, end, work);
+    const int64_t input_step = layer_.dtype == PK_FLOAT16 ? layer_.c_in : layer_.input_step;
     const int64_t step = sums_of_row(panels_);
     for (size_t p = 0; p < panels_.size(); ++p)
       feed_forward_loops().product[panel_index(panels_[p].width)](
-          {input, weights_.at(p, 0), work.sums.data() + panels_[p].begin, end - begin, layer_.c_in, step});
+          {input, weights_.at(p, 0), work.sums.data() + panels_[p].begin, end - begin, layer_.c_in, input_step, step});
     const bool chosen = layer_.residual_rows != nullptr;
     const auto rows_of = [&](const void* rows, int64_t row) { return row_of(rows, row, layer_.c_out, layer_.dtype); };
     feed_forward_loops().finish[layer_.dtype](
@@ -67,6 +67,17 @@ class DenseLayer {
   }
 
  private:
+  // Rows as floats: where they lie, or widened side by side.
+  const float* input_rows(int64_t begin, int64_t end, Workspace& work) const {
+    const void* first = row_of(layer_.input, begin, layer_.input_step, layer_.dtype);
+    if (layer_.dtype == PK_FLOAT32) return static_cast<const float*>(first);
+    const auto* halves = static_cast<const Half*>(first);
+    if (layer_.input_step == layer_.c_in) return as_floats(halves, (end - begin) * layer_.c_in, PK_FLOAT16, work.input);
+    for (int64_t row = 0; row < end - begin; ++row)
+      read_row(halves + row * layer_.input_step, work.input.data() + row * layer_.c_in, layer_.c_in);
+    return work.input.data();
+  }
+
   const pk_linear& layer_;
   std::vector<Panel> panels_;
   PackedWeights weights_;
@@ -118,6 +129,8 @@ void require_linear(const pk_linear* layer) {
   require_rows(layer->residual_count, "residual rows");
   require_channels(layer->c_in, "c_in must lie in 1..65536");
   require_channels(layer->c_out, "c_out must lie in 1..65536");
+  require(layer->input_step >= layer->c_in && layer->input_step <= INT32_MAX,
+          "input_step is shorter than a row, or too large");
   require_dtype(layer->dtype);
   require(layer->activation >= PK_NO_ACTIVATION && layer->activation <= PK_GELU, "there is no such activation");
   require_array(layer->input, layer->rows, "input");

@@ -10,15 +10,14 @@ constexpr int kPart = 4;
 constexpr int kStep = 16;  // channels of a step
 constexpr int kStride = kTileRows + 4;
 
-// Channels depth..depth + 15 of 64 rows of a matrix [rows, channels], transposed; zeros outside.
+// Channels depth..depth + 15 of 64 rows of a matrix, transposed; zeros outside.
 template <typename Stored>
-__device__ void load_step(const Stored* matrix, int64_t rows, int64_t channels, int64_t begin, int64_t depth,
-                          float* to) {
+__device__ void load_step(const Matrix<Stored>& matrix, int64_t begin, int64_t depth, float* to) {
   for (int i = static_cast<int>(threadIdx.x); i < kTileRows * kStep; i += kThreads) {
     const int64_t row = begin + i / kStep;
     const int64_t channel = depth + i % kStep;
     to[i % kStep * kStride + i / kStep] =
-        row < rows && channel < channels ? to_float(matrix[row * channels + channel]) : 0.0F;
+        row < matrix.rows && channel < matrix.channels ? to_float(matrix.row(row)[channel]) : 0.0F;
   }
 }
 
@@ -32,8 +31,8 @@ __global__ void dense(pk_linear layer, Output* output) {
   const int column = static_cast<int>(threadIdx.x) % 16 * kPart;
   float sums[kPart][kPart] = {};
   for (int64_t depth = 0; depth < layer.c_in; depth += kStep) {
-    load_step(static_cast<const Stored*>(layer.input), layer.rows, layer.c_in, first_row, depth, inputs);
-    load_step(static_cast<const Stored*>(layer.weight), layer.c_out, layer.c_in, first_column, depth, weights);
+    load_step(input_of<Stored>(layer), first_row, depth, inputs);
+    load_step(weight_of<Stored>(layer), first_column, depth, weights);
     __syncthreads();
 #pragma unroll
     for (int k = 0; k < kStep; ++k)
@@ -95,7 +94,7 @@ void launch_norm(const Gpu& gpu, const Norm& norm) {
 // Rows of 16 bytes from an address that is a multiple of 16.
 bool readable_wide(const pk_linear& layer) {
   const auto addresses = reinterpret_cast<uintptr_t>(layer.input) | reinterpret_cast<uintptr_t>(layer.weight);
-  return layer.c_in % kHalvesOfVector == 0 && addresses % 16 == 0;
+  return (layer.c_in | layer.input_step) % kHalvesOfVector == 0 && addresses % 16 == 0;
 }
 
 template <typename Stored, typename Output>

@@ -9,14 +9,15 @@ namespace pk::PK_SET {
 
 template <int kFloats, int kVectors, int kRows>
 inline void dense_block(const DensePanel& call, int64_t row) {
-  const float* input = call.input + row * call.c_in;
+  const float* input = call.input + row * call.input_step;
   const float* weight = call.weight;
   Vector<kFloats> sums[kRows][kVectors] = {};
   for (int64_t c = 0; c < call.c_in; ++c, weight += kFloats * kVectors) {
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) sums[r][v] += input[r * call.c_in + c] * load<kFloats>(weight + v * kFloats);
+      for (int v = 0; v < kVectors; ++v)
+        sums[r][v] += input[r * call.input_step + c] * load<kFloats>(weight + v * kFloats);
   }
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r)

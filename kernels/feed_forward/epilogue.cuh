@@ -1,4 +1,4 @@
-// What follows the product of a dense layer, on one element.
+// What goes into the product of a dense layer, and what follows it on one element.
 #pragma once
 
 #include "common/cuda.cuh"
@@ -8,6 +8,26 @@ namespace pk::cuda {
 
 constexpr int kTileRows = 64;
 constexpr int kTileColumns = 64;
+
+// Rows that lie `step` elements apart.
+template <typename Stored>
+struct Matrix {
+  const Stored* first;
+  int64_t step;
+  int64_t rows;
+  int64_t channels;
+  __device__ const Stored* row(int64_t number) const { return first + number * step; }
+};
+
+template <typename Stored>
+__device__ inline Matrix<Stored> input_of(const pk_linear& layer) {
+  return {static_cast<const Stored*>(layer.input), layer.input_step, layer.rows, layer.c_in};
+}
+
+template <typename Stored>
+__device__ inline Matrix<Stored> weight_of(const pk_linear& layer) {
+  return {static_cast<const Stored*>(layer.weight), layer.c_in, layer.c_out, layer.c_in};
+}
 
 __device__ inline float activate(float x, int activation) {
   constexpr float kSqrtHalf = 0.707106781F;

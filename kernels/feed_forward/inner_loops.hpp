@@ -8,13 +8,15 @@
 
 namespace pk {
 
-// sums [rows, sums_step] = input [rows, c_in] @ weight [c_in, panel width], for one panel of output channels.
+// sums [rows, sums_step] = input [rows, c_in], its rows input_step apart, @ weight [c_in, panel width], for one panel
+// of output channels.
 struct DensePanel {
   const float* input;
   const float* weight;
   float* sums;
   int64_t rows;
   int64_t c_in;
+  int64_t input_step;
   int64_t sums_step;
 };
 

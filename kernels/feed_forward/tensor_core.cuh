@@ -12,20 +12,19 @@ constexpr int kDepth = 32;                // channels of a step
 constexpr int kDepthStride = kDepth + 8;  // so that the lanes of a warp meet different banks
 constexpr int kHalvesOfVector = 8;
 
-// Rows begin..begin + 63 of a matrix [rows, channels], channels from `depth` on; zeros outside. `wide`: rows may be
-// read 16 bytes at a time.
-__device__ inline void load_depth(const Half* matrix, int64_t rows, int64_t channels, int64_t begin, int64_t depth,
-                                  bool wide, Half* to) {
+// Rows begin..begin + 63 of a matrix, channels from `depth` on; zeros outside. `wide`: rows may be read 16 bytes at a
+// time.
+__device__ inline void load_depth(const Matrix<Half>& matrix, int64_t begin, int64_t depth, bool wide, Half* to) {
   constexpr int kVectors = kDepth / kHalvesOfVector;
   for (int i = static_cast<int>(threadIdx.x); i < kTileRows * kVectors; i += kTensorThreads) {
     const int64_t row = begin + i / kVectors;
     const int64_t channel = depth + i % kVectors * kHalvesOfVector;
     Few<Half, kHalvesOfVector> values;
-    if (wide && row < rows && channel < channels)
-      values = load_vector<Few<Half, kHalvesOfVector>>(matrix + row * channels + channel);
+    if (wide && row < matrix.rows && channel < matrix.channels)
+      values = load_vector<Few<Half, kHalvesOfVector>>(matrix.row(row) + channel);
     else
       for (int k = 0; k < kHalvesOfVector; ++k)
-        values.at[k] = row < rows && channel + k < channels ? matrix[row * channels + channel + k] : Half{0};
+        values.at[k] = row < matrix.rows && channel + k < matrix.channels ? matrix.row(row)[channel + k] : Half{0};
     store_vector(to + i / kVectors * kDepthStride + i % kVectors * kHalvesOfVector, values);
   }
 }
@@ -67,8 +66,8 @@ __global__ void dense_on_tensor_cores(pk_linear layer, bool wide, Output* output
   const int warp_column = warp % 2 * 32;
   float sums[2][4][4] = {};
   for (int64_t depth = 0; depth < layer.c_in; depth += kDepth) {
-    load_depth(static_cast<const Half*>(layer.input), layer.rows, layer.c_in, first_row, depth, wide, inputs);
-    load_depth(static_cast<const Half*>(layer.weight), layer.c_out, layer.c_in, first_column, depth, wide, weights);
+    load_depth(input_of<Half>(layer), first_row, depth, wide, inputs);
+    load_depth(weight_of<Half>(layer), first_column, depth, wide, weights);
     __syncthreads();
     multiply_depth(inputs + warp_row * kDepthStride, weights + warp_column * kDepthStride, lane, sums);
     __syncthreads();

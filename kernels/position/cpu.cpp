@@ -26,9 +26,9 @@ void add_all(const cuda::Position& call, int threads) {
 #pragma omp parallel for num_threads(threads) schedule(static)
   for (int64_t row = 0; row < call.n; ++row)
     for (int part = 0; part < 2; ++part) {  // x, then y
-      const int64_t at = (2 * row + part) * call.half;
       const float* position = call.table + int64_t{call.coords[3 * row + 2 - part]} * call.half;
-      add_row(features != nullptr ? features + at : nullptr, position, call.half, output + at);
+      const Stored* from = features != nullptr ? features + row * call.step + part * call.half : nullptr;
+      add_row(from, position, call.half, output + (2 * row + part) * call.half);
     }
 }
 
@@ -47,15 +47,18 @@ void require_position(const cuda::Position& call) {
   require_array(call.coords, call.n, "coords");
   require_array(call.table, call.length, "table");
   require_array(call.output, call.n, "output");
+  require(call.features == nullptr || (call.step >= 2 * int64_t{call.half} && call.step <= INT32_MAX),
+          "the step of features is shorter than a row, or too large");
 }
 
 }  // namespace
 }  // namespace pk
 
-extern "C" pk_status pk_add_position(const pk_execution* where, const void* features, const int32_t* coords, int64_t n,
-                                     const float* table, int32_t length, int32_t half, int32_t dtype, void* output) {
+extern "C" pk_status pk_add_position(const pk_execution* where, const void* features, int64_t step,
+                                     const int32_t* coords, int64_t n, const float* table, int32_t length, int32_t half,
+                                     int32_t dtype, void* output) {
   return pk::guarded("add position", [&] {
-    const pk::cuda::Position call{features, coords, n, table, length, half, dtype, output};
+    const pk::cuda::Position call{features, step, coords, n, table, length, half, dtype, output};
     pk::require_position(call);
     if (const pk::Gpu gpu = pk::gpu_of(where)) return PK_CUDA(pk::cuda::add_position(gpu, call));
     pk::require_cells(call);

@@ -13,7 +13,8 @@ __global__ void add_positions(Position call) {
   for (int64_t channel = threadIdx.x; channel < 2 * int64_t{call.half}; channel += blockDim.x) {
     const int32_t place = cell[channel < call.half ? 2 : 1];  // x, then y
     const int64_t at = row * 2 * call.half + channel;
-    float value = call.features != nullptr ? to_float(static_cast<const Stored*>(call.features)[at]) : 0.0F;
+    const auto* features = static_cast<const Stored*>(call.features);
+    float value = features != nullptr ? to_float(features[row * call.step + channel]) : 0.0F;
     if (place >= 0 && place < call.length) value += call.table[int64_t{place} * call.half + channel % call.half];
     static_cast<Stored*>(call.output)[at] = from_float<Stored>(value);
   }

@@ -7,6 +7,7 @@ namespace pk::cuda {
 // The arguments of pk_add_position.
 struct Position {
   const void* features;
+  int64_t step;  // elements from one row of features to the next
   const int32_t* coords;
   int64_t n;
   const float* table;

@@ -21,7 +21,14 @@ class EmulatedArray:
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
         address = (self.values.ctypes.data if self.values.size else 0, False)
-        return {"shape": self.shape, "typestr": self.values.dtype.str, "data": address, "strides": None, "version": 3}
+        strides = None if self.values.flags.c_contiguous else self.values.strides
+        return {
+            "shape": self.shape,
+            "typestr": self.values.dtype.str,
+            "data": address,
+            "strides": strides,
+            "version": 3,
+        }
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -30,8 +37,8 @@ class EmulatedArray:
     def __len__(self) -> int:
         return len(self.values)
 
-    def __getitem__(self, rows: slice) -> EmulatedArray:
-        return EmulatedArray(self.values[rows])
+    def __getitem__(self, part: slice | tuple[slice, ...]) -> EmulatedArray:
+        return EmulatedArray(self.values[part])
 
     def reshape(self, *shape: int) -> EmulatedArray:
         return EmulatedArray(self.values.reshape(*shape))

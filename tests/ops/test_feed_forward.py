@@ -49,6 +49,17 @@ def check(device, features, weight, activation="none", threads=2, **other):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize(("begin", "end"), [(0, 64), (64, 128), (3, 40), (5, 6)])
+def test_columns_of_a_larger_array_are_read_in_place(device, begin, end, dtype, threads):
+    weight = device.array(normal(24, end - begin, dtype=dtype))
+    for rows in (0, 1, 7, 150):
+        stacked = normal(rows, 128, dtype=dtype)
+        result = ops.linear(device.array(stacked)[:, begin:end], weight, threads=threads)
+        dense = ops.linear(device.array(np.ascontiguousarray(stacked[:, begin:end])), weight, threads=threads)
+        np.testing.assert_array_equal(device.numpy(result), device.numpy(dense))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
 @pytest.mark.parametrize("activation", ["none", "relu", "gelu"])
 @pytest.mark.parametrize(("inputs", "outputs"), CHANNELS)
 def test_linear_equals_the_reference(device, inputs, outputs, activation, dtype, threads):

@@ -102,6 +102,16 @@ def test_positions_equal_the_reference(device, half, dtype, threads):
         np.testing.assert_array_equal(result, expected.astype(dtype))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_positions_are_added_to_columns_of_a_larger_array(device, dtype):
+    coords, table = cells(100, 2, (30, 28)), np.random.default_rng(1).standard_normal((30, 5)).astype(np.float32)
+    stacked = np.random.default_rng(0).standard_normal((len(coords), 30)).astype(dtype)
+    where = device.array(coords), device.array(table)
+    result = ops.add_position(device.array(stacked)[:, 7:17], *where)
+    dense = ops.add_position(device.array(np.ascontiguousarray(stacked[:, 7:17])), *where)
+    np.testing.assert_array_equal(device.numpy(result), device.numpy(dense))
+
+
 WALK = ops.WindowWalk(1, (10, 10), (3, 3))
 COORDS = np.array([[0, 1, 2], [0, 9, 9]], np.int32)
 FEATURES, TABLE = np.zeros((2, 4), np.float32), np.zeros((10, 2), np.float32)

@@ -13,7 +13,8 @@ typedef enum pk_activation { PK_NO_ACTIVATION = 0, PK_RELU = 1, PK_GELU = 2 } pk
 
 /* output = norm(activation(input @ weight^T + bias + residual[residual_rows])), added up in float32, rounded once.
  * input [rows, c_in], weight [c_out, c_in], residual [residual_count, c_out] and output [rows, c_out] are stored as
- * dtype; bias, norm_weight and norm_bias [c_out] are float32. norm is layer normalisation over the channels of a row
+ * dtype; the rows of input lie input_step elements apart, so that it may be columns of a larger array. bias,
+ * norm_weight and norm_bias [c_out] are float32. norm is layer normalisation over the channels of a row
  * (biased variance). Row i adds residual row residual_rows[i], -1 for none; without residual_rows, row i adds row i,
  * and output may be residual itself. c_in and c_out: 1 to 65536. Extra memory: the weights once more on the CPU; on a
  * GPU [rows, c_out] float32 with norm in half precision, else nothing. */
@@ -27,6 +28,7 @@ typedef struct pk_linear {
   const float* norm_bias;       /* null with norm_weight */
   void* output;
   int64_t rows;
+  int64_t input_step; /* at least c_in */
   int64_t residual_count;
   int32_t c_in;
   int32_t c_out;

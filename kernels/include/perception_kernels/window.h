@@ -44,10 +44,11 @@ PK_API pk_status pk_group_tokens(const pk_execution* where, const int64_t* count
                                  int32_t group_size, int32_t* flat2win, int32_t* win2flat);
 
 /* output [n, 2 * half] = features + (table[x], table[y]) by the cell of each row; features [n, 2 * half] may be null
- * (0), and is stored as dtype like output. table float32 [length, half]; a cell outside it is an error, and adds
- * nothing on a GPU. */
-PK_API pk_status pk_add_position(const pk_execution* where, const void* features, const int32_t* coords, int64_t n,
-                                 const float* table, int32_t length, int32_t half, int32_t dtype, void* output);
+ * (0), and is stored as dtype like output; its rows lie step elements apart. table float32 [length, half]; a cell
+ * outside it is an error, and adds nothing on a GPU. */
+PK_API pk_status pk_add_position(const pk_execution* where, const void* features, int64_t step, const int32_t* coords,
+                                 int64_t n, const float* table, int32_t length, int32_t half, int32_t dtype,
+                                 void* output);
 
 #ifdef __cplusplus
 }

@@ -14,13 +14,11 @@ from perception.ops.arrays import (
     Array,
     address,
     as_array,
-    check_shape,
     common_place,
-    dtype_of,
     float_dtype,
     output,
-    view,
 )
+from perception.ops.strided import as_rows
 from perception.ops.windows import TokenGroups
 
 binding.declare(pk_group_attention="p")
@@ -71,7 +69,7 @@ def group_attention(
             an `out` that overlaps an input.
     """
     dtype = float_dtype(q, "q")
-    arrays = [_strided_rows(value, dtype, name) for value, name in ((q, "q"), (k, "k"), (v, "v"))]
+    arrays = [as_rows(value, dtype, name) for value, name in ((q, "q"), (k, "k"), (v, "v"))]
     tokens, width = arrays[0][0].shape
     if any(tuple(array.shape) != (tokens, width) for array, _ in arrays):
         raise ValueError(f"q, k and v must have one shape, found {[list(array.shape) for array, _ in arrays]}")
@@ -88,33 +86,6 @@ def group_attention(
     native = _NativeAttention(*(address(array) for array in everything), tokens, slots, *strides, *shape)
     binding.call("pk_group_attention", ctypes.byref(native), threads=threads, on=attended)
     return attended
-
-
-def _strided_rows(value: Any, dtype: np.dtype[Any], name: str) -> tuple[Array, int]:
-    """Check an array [N, C] of a type whose rows are dense but may lie apart; also give their distance in elements.
-
-    Columns of a larger array pass, so that a layer's stacked output is used in place.
-    """
-    array = view(value, name)
-    if dtype_of(array, name) != dtype:
-        raise ValueError(f"{name} must be {dtype.name}, found {dtype_of(array, name).name}")
-    check_shape(array, (None, None), name)
-    strides = _strides(array)
-    rows, columns = array.shape
-    if strides is None or rows * columns == 0:
-        return array, max(columns, 1)
-    step, rest = divmod(strides[0], dtype.itemsize)
-    if (columns > 1 and strides[1] != dtype.itemsize) or rest or (rows > 1 and step < columns):
-        raise ValueError(f"{name} must have dense rows one after another; pass a contiguous copy")
-    return array, max(step, columns)
-
-
-def _strides(array: Array) -> tuple[int, ...] | None:
-    """Bytes between elements along each axis; None where the array is dense."""
-    if isinstance(array, np.ndarray):
-        return array.strides
-    strides = array.__cuda_array_interface__.get("strides")
-    return None if strides is None else tuple(strides)
 
 
 def _slots(groups: TokenGroups | int, order: Any, tokens: int) -> tuple[int, int, list[Array | None]]:

@@ -8,7 +8,18 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from perception.ops import binding
-from perception.ops.arrays import Array, address, as_array, as_features, common_place, empty, output
+from perception.ops.arrays import (
+    DTYPE_CODES,
+    Array,
+    address,
+    as_array,
+    as_features,
+    common_place,
+    empty,
+    float_dtype,
+    output,
+)
+from perception.ops.strided import as_rows
 
 binding.declare(pk_linear_layer="p", pk_layer_norm="pppplifip")
 
@@ -36,7 +47,7 @@ class _NativeLinear(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("input", "weight", "bias", "residual", "residual_rows")),
         *((name, ctypes.c_void_p) for name in ("norm_weight", "norm_bias", "output")),
-        *((name, ctypes.c_int64) for name in ("rows", "residual_count")),
+        *((name, ctypes.c_int64) for name in ("rows", "input_step", "residual_count")),
         *((name, ctypes.c_int32) for name in ("c_in", "c_out", "activation", "dtype")),
         ("norm_epsilon", ctypes.c_float),
     )
@@ -59,7 +70,7 @@ def linear(
     Sums are float32, rounded once at the end.
 
     Args:
-        features: float32 or float16 [N, C_in].
+        features: float32 or float16 [N, C_in]. Columns of a larger array will do.
         weight: [C_out, C_in] of the same type, as in torch.nn.Linear.
         bias: float32 [C_out] or None.
         activation: "none", "relu" or "gelu" (by the error function, not by tanh).
@@ -75,7 +86,8 @@ def linear(
         ValueError: shapes or types that do not fit, an `out` that overlaps another input; on the CPU also residual
             rows that do not exist.
     """
-    features, dtype, code = as_features(features, "features")
+    dtype = float_dtype(features, "features")
+    features, step = as_rows(features, dtype, "features")
     rows, inputs = features.shape
     weight = as_array(weight, dtype, (None, inputs), "weight")
     outputs = len(weight)
@@ -90,7 +102,7 @@ def linear(
     arrays = (features, weight, bias, residual, residual_rows, scale, shift, result)
     common_place("the layer", [array for array in arrays if array is not None])
     count = 0 if residual is None else len(residual)
-    shape = (rows, count, inputs, outputs, _ACTIVATIONS.index(activation), code, epsilon)
+    shape = (rows, step, count, inputs, outputs, _ACTIVATIONS.index(activation), DTYPE_CODES[dtype], epsilon)
     native = _NativeLinear(*(address(array) for array in arrays), *shape)
     binding.call("pk_linear_layer", ctypes.byref(native), threads=threads, on=result)
     return result

@@ -10,9 +10,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from perception.ops import binding
-from perception.ops.arrays import Array, as_array, as_features, empty, output, view
+from perception.ops.arrays import DTYPE_CODES, Array, as_array, check_shape, empty, float_dtype, output, view
+from perception.ops.strided import as_rows
 
-binding.declare(pk_window_keys="plpp", pk_window_order="plpp", pk_group_tokens="plipp", pk_add_position="pplpiiip")
+binding.declare(pk_window_keys="plpp", pk_window_order="plpp", pk_group_tokens="plipp", pk_add_position="plplpiiip")
 
 
 class _NativeWalk(ctypes.Structure):
@@ -121,7 +122,7 @@ def add_position(features: Any, coords: Any, table: Any, threads: int | None = N
     """Add table[x] to the first half of the channels and table[y] to the second half: [N, 2 H].
 
     Args:
-        features: float32 or float16 [N, 2 H].
+        features: float32 or float16 [N, 2 H]. Columns of a larger array will do.
         coords: int32 [N, 3], batch, y, x.
         table: float32 [L, H], for example from `sine_table`.
         threads: CPU threads, all by default.
@@ -133,10 +134,12 @@ def add_position(features: Any, coords: Any, table: Any, threads: int | None = N
     """
     table = as_array(table, np.float32, (None, None), "table")
     length, half = table.shape
-    features, dtype, code = as_features(features, "features", 2 * half)
+    dtype = float_dtype(features, "features")
+    features, step = as_rows(features, dtype, "features")
+    check_shape(features, (None, 2 * half), "features")
     coords = as_array(coords, np.int32, (len(features), 3), "coords")
     result = output(out, features, tuple(features.shape), dtype, (coords, table), (features,))
-    arguments = (features, coords, len(features), table, length, half, code, result)
+    arguments = (features, step, coords, len(features), table, length, half, DTYPE_CODES[dtype], result)
     binding.call("pk_add_position", *arguments, threads=threads)
     return result
 
