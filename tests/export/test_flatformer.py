@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,15 @@ def drawn_network(settings: FlatFormerSettings) -> FlatFormer:
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"window": 3, "group_size": 5}, {"point_layers": (16,), "drop_first": False}, {"blocks": 0}]
+    "changes",
+    [
+        {},
+        {"window": 3, "group_size": 5},
+        {"point_layers": (16,), "drop_first": False},
+        {"blocks": 0},
+        {"block": "lite"},
+        {"block": "lite", "kernel_size": 31, "window": 3, "group_size": 5},
+    ],
 )
 @pytest.mark.parametrize("points", [0, 1, 40, 600])
 def test_the_executor_computes_what_pytorch_does(tmp_path: Path, changes: dict[str, object], points: int) -> None:
@@ -54,6 +63,23 @@ def test_the_executor_computes_what_pytorch_does(tmp_path: Path, changes: dict[s
         maps = network([cloud(points)], REFERENCE)
     expected = torch.cat([maps[name] for name in MAPS], 1).numpy()
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("block", ["plain", "lite"])
+@pytest.mark.parametrize(("blocks", "channels", "group_size"), list(itertools.product((1, 2), (16, 24), (4, 9))))
+def test_every_choice_of_a_search_deploys(
+    tmp_path: Path, blocks: int, channels: int, group_size: int, block: str
+) -> None:
+    choice = {"blocks": blocks, "channels": channels, "group_size": group_size, "block": block}
+    settings = FlatFormerSettings.model_validate(SMALL.model_dump() | choice | {"point_layers": (channels,)})
+    network, points = drawn_network(settings), cloud(300)
+    executor = executor_of(network, tmp_path)
+    last = executor.checked.operations[-3].outputs["features"]
+    assert last.startswith(f"middle_encoder.block_list.{blocks - 1}.")
+    found = executor.run({"points": points.numpy()}, keep=[last])[last]
+    with torch.inference_mode():
+        expected = network.encode([points], REFERENCE).features[-1].numpy()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6 * np.abs(expected).max())
 
 
 def test_the_official_detector_on_a_real_cloud(shared: Path, tmp_path: Path) -> None:
@@ -72,13 +98,32 @@ def test_the_official_detector_on_a_real_cloud(shared: Path, tmp_path: Path) -> 
     assert np.linalg.norm(found[rows[own] - first] - expected) < 1e-4 * np.linalg.norm(expected)
 
 
-def test_arithmetic_is_counted() -> None:
-    network = FlatFormer(FlatFormerSettings(), 3)
+def counted(settings: FlatFormerSettings) -> dict[str, int]:
+    """The multiplications of a cloud of 14,400 pillars, by operation."""
+    network = FlatFormer(settings, 3)
     lowered = lower_flatformer(network)
     shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     checked = check_graph(lowered.graph, shapes, "graph.json")
     counts = {"points": 100_000, "returns": 100_000, "pillars": 14_400, "bounds": 14_401, "slots": 14_400}
-    costs = multiplications(checked, shapes, counts)
+    return multiplications(checked, shapes, counts)
+
+
+def test_a_lite_block_multiplies_less() -> None:
+    layers = {}
+    for block in ("plain", "lite"):
+        costs = counted(FlatFormerSettings(block=block))
+        own = [name for name in costs if name.startswith("middle_encoder.block_list.0.block.0.")]
+        layers[block] = sum(costs[name] for name in own)
+    channels, hidden, group, taps = 128, 256, 144, 9
+    feed_forward = 2 * channels * hidden
+    assert layers["plain"] == 14_400 * (4 * channels**2 + 2 * group * channels + feed_forward)
+    half = channels // 2
+    projections = 3 * half**2 + 2 * half**2 + channels**2
+    assert layers["lite"] == 14_400 * (projections + 2 * group * half + taps * half + feed_forward)
+
+
+def test_arithmetic_is_counted() -> None:
+    costs = counted(FlatFormerSettings())
     name = "middle_encoder.block_list.1.block.3"
     assert costs[f"{name}.attention"] == 14_400 * 144 * 128 * 2
     assert costs[f"{name}.queries_keys"] == 14_400 * 128 * 256

@@ -6,7 +6,7 @@ computed once a pillar instead of once a point, which a record of PyTorch's func
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from perception.bundle.definitions.pillars import PLACE_CHANNELS
 from perception.bundle.detection import HEAD_MAPS, FlatFormerSettings
 from perception.bundle.graph import Graph, Operation, Spec
+from perception.export.flat_attention import attention_operations
 from perception.export.lowering import LoweredNetwork, lower
 from perception.export.tracing import trace
+from perception.export.writing import layer, operation
 from perception.models.detector import MapDetector
 from perception.models.flatformer import FlatFormer
 from perception.nn.bev import NORM_EPS
@@ -94,21 +96,21 @@ class _Writer:
         """Pillars, the walks through windows, and groups."""
         names = {"rows": "pillars", "returns": "returns", "bounds": "bounds"}
         outputs = {role: role for role in ("coords", "order", "begins", "pillar")}
-        yield _operation("find_pillars", "pillars", {"points": "points"}, outputs, self._grid | names)
+        yield operation("find_pillars", "pillars", {"points": "points"}, outputs, self._grid | names)
         if not self._settings.blocks:
             return
         for number, (axis, shifted) in enumerate(WALKS):
             walk = {"window": self._settings.window, "axis": axis, "shifted": shifted}
             made = {"order": f"walk_{number}"}
-            yield _operation("window_order", f"walk_{number}", {"coords": "coords"}, made, self._map | walk)
+            yield operation("window_order", f"walk_{number}", {"coords": "coords"}, made, self._map | walk)
         attributes = {"group_size": self._settings.group_size, "slots": "slots"}
         groups = {role: role for role in ("flat2win", "win2flat")}
-        yield _operation("group_tokens", "groups", {"coords": "coords"}, groups, attributes)
+        yield operation("group_tokens", "groups", {"coords": "coords"}, groups, attributes)
 
     def pillars(self) -> Iterator[Operation]:
         """The layers on points, each with a maximum over pillars."""
         where = {role: role for role in ("points", "coords", "order", "begins", "pillar")}
-        yield _operation("pillar_features", "point_features", where, "points_0", self._grid, "pillars")
+        yield operation("pillar_features", "point_features", where, "points_0", self._grid, "pillars")
         channels = self._settings.point_channels + PLACE_CHANNELS
         for number, width in enumerate(self._settings.point_layers):
             name = f"voxel_encoder.vfe_layers.{number}"
@@ -119,13 +121,13 @@ class _Writer:
                 # The half that sees the pillar is computed once a pillar; each point adds it.
                 half = {"norm_epsilon": NORM_EPS, "first_column": channels}
                 given = {"features": f"pillars_{number}"}
-                yield _layer(f"{name}.pillar", given, f"shared_{number}", weights, half, "pillars")
+                yield layer(f"{name}.pillar", given, f"shared_{number}", weights, half, "pillars")
                 own |= {"residual": f"shared_{number}", "residual_rows": "pillar"}
                 attributes["norm_shift"] = False
-            yield _layer(f"{name}.point", own, made, weights, attributes, "pillars")
+            yield layer(f"{name}.point", own, made, weights, attributes, "pillars")
             self._features = f"pillars_{number + 1}"
             reduced = {"features": made, "begins": "begins", "coords": "coords"}
-            yield _operation("segment_max", f"{name}.max", reduced, self._features, {}, "pillars")
+            yield operation("segment_max", f"{name}.max", reduced, self._features, {}, "pillars")
             channels = width
         self.twins[self._features] = "voxel_encoder"
 
@@ -139,57 +141,20 @@ class _Writer:
         """The map."""
         where = {"features": self._features, "coords": "coords"}
         self.twins["map"] = BEV
-        return _operation("pillars_to_map", "bev", where, {"map": "map"}, self._map, "pillars")
+        return operation("pillars_to_map", "bev", where, {"map": "map"}, self._map, "pillars")
 
     def _transformer_layer(self, name: str, walk: int) -> Iterator[Operation]:
-        channels, stage = self._settings.channels, ".".join(name.split(".")[1:3])
+        stage = ".".join(name.split(".")[1:3])
         x, value = self._features, f"{name}.x"
-        attributes: dict[str, Any] = {
-            "length": max(self._settings.grid_size),
-            "temperature": float(self._settings.position_temperature),
-        }
-        where = {"features": x, "coords": "coords"}
-        yield _operation("add_position", f"{name}.position", where, f"{value}0", attributes, stage)
-        projection = {"weight": f"{name}.attn.attn.in_proj_weight", "bias": f"{name}.attn.attn.in_proj_bias"}
-        both, values = {"outputs": 2 * channels}, {"first_output": 2 * channels, "outputs": channels}
-        yield _layer(f"{name}.queries_keys", {"features": f"{value}0"}, f"{value}1", projection, both, stage)
-        yield _layer(f"{name}.values", {"features": x}, f"{value}2", projection, values, stage)
-        given = {"queries_keys": f"{value}1", "values": f"{value}2", "order": f"walk_{walk}"}
-        given |= {role: role for role in ("flat2win", "win2flat")}
-        heads = {"heads": self._settings.heads, "group_size": self._settings.group_size}
-        yield _operation("group_attention", f"{name}.attention", given, f"{value}3", heads, stage)
+        yield from attention_operations(self._settings, name, walk, x, f"{value}3", stage)
         out = {role: f"{name}.attn.attn.out_proj.{role}" for role in ("weight", "bias")}
         out["layer_norm"] = f"{name}.norm1"
         given = {"features": f"{value}3", "residual": x}
-        yield _layer(f"{name}.projection", given, f"{value}4", out, {}, stage)
+        yield layer(f"{name}.projection", given, f"{value}4", out, {}, stage)
         first = {role: f"{name}.fc1.{role}" for role in ("weight", "bias")}
-        yield _layer(f"{name}.fc1", {"features": f"{value}4"}, f"{value}5", first, {"gelu": True}, stage)
+        yield layer(f"{name}.fc1", {"features": f"{value}4"}, f"{value}5", first, {"gelu": True}, stage)
         second = {role: f"{name}.fc2.{role}" for role in ("weight", "bias")} | {"layer_norm": f"{name}.norm2"}
         given = {"features": f"{value}5", "residual": f"{value}4"}
-        yield _layer(f"{name}.fc2", given, f"{value}6", second, {}, stage)
+        yield layer(f"{name}.fc2", given, f"{value}6", second, {}, stage)
         self._features = f"{value}6"
         self.twins[self._features] = name
-
-
-def _operation(
-    op: str,
-    name: str,
-    inputs: dict[str, str],
-    outputs: dict[str, str] | str,
-    attributes: Mapping[str, Any],
-    stage: str = "maps",
-) -> Operation:
-    made = {"features": outputs} if isinstance(outputs, str) else outputs
-    return Operation(name=name, op=op, stage=stage, inputs=inputs, outputs=made, attributes=dict(attributes))
-
-
-def _layer(
-    name: str,
-    inputs: dict[str, str],
-    output: str,
-    weights: dict[str, str],
-    attributes: Mapping[str, Any],
-    stage: str,
-) -> Operation:
-    operation = _operation("linear", name, inputs, output, attributes, stage)
-    return operation.model_copy(update={"weights": weights})

@@ -52,6 +52,17 @@ class Arguments:
             raise MisfitError(f"its attribute '{name}' is {value!r}, expected {kind.__name__}")
         return value
 
+    def used_channels(self, role: str) -> Size:
+        """How many channels of an input are used: those from "first_channel" on, "channels" many; all by default."""
+        held = self.inputs[role].shape[-1]
+        if not isinstance(held, int) or not {"first_channel", "channels"} & set(self.operation.attributes):
+            return held
+        first = self.attribute("first_channel", int, 0)
+        used: int = self.attribute("channels", int, held - first)
+        if first < 0 or used < 1 or first + used > held:
+            raise MisfitError(f"its attributes 'first_channel' and 'channels' must lie in the {held} of '{role}'")
+        return used
+
     def finish(self, rows: Size, channels: int, norm_channels: int | None = None) -> dict[str, Spec]:
         """What convolutions and linear layers end with: batch norm, bias, residual, ReLU.
 

@@ -33,7 +33,7 @@ def _inverse_convolution(call: Arguments) -> dict[str, Spec]:
 
 
 def _linear(call: Arguments) -> dict[str, Spec]:
-    rows, channels = call.spec("features", None, None, None).shape
+    rows, channels = call.spec("features", None, None, None).shape[0], call.used_channels("features")
     if "kernel" in call.operation.weights:
         return call.finish(rows, call.weight("kernel", channels, None)[1])
     held, columns = call.weight("weight", None, None)
@@ -110,7 +110,7 @@ def _of_inverse_convolution(call: Arguments, counts: Mapping[str, int]) -> int:
 
 
 def _of_linear(call: Arguments, counts: Mapping[str, int]) -> int:
-    rows, channels = call.inputs["features"].shape
+    rows, channels = call.inputs["features"].shape[0], call.used_channels("features")
     weights = call.operation.weights
     outputs = call.shapes[weights["kernel"]][1] if "kernel" in weights else call.shapes[weights["weight"]][0]
     outputs = call.attribute("outputs", int, outputs)

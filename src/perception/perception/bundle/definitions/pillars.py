@@ -11,6 +11,8 @@ from perception.bundle.graph import Spec
 
 #: Columns that a point gets beside its own: its place in its pillar.
 PLACE_CHANNELS = 6
+#: Neighbours along a sequence that a convolution reaches, and its channels, at most.
+MOST_TAPS, MOST_CONVOLVED = 31, 4096
 
 
 def _find_pillars(call: Arguments) -> dict[str, Spec]:
@@ -67,10 +69,10 @@ def _group_tokens(call: Arguments) -> dict[str, Spec]:
 
 
 def _add_position(call: Arguments) -> dict[str, Spec]:
-    tokens, channels = call.spec("features", None, None, None).shape
+    tokens, channels = call.spec("features", None, None, None).shape[0], call.used_channels("features")
     call.spec("coords", "int32", tokens, 3)
     if not isinstance(channels, int) or channels % 4:
-        raise MisfitError(f"its input 'features' has {channels} channels, expected a multiple of 4")
+        raise MisfitError(f"it is for {channels} channels, expected a multiple of 4")
     if not 1 <= call.attribute("length", int) <= MOST_CELLS or call.attribute("temperature", float) <= 1:
         raise MisfitError("its attributes 'length' and 'temperature' are out of range")
     return {"features": Spec(dtype=call.operation.dtype, shape=(tokens, channels))}
@@ -88,6 +90,15 @@ def _group_attention(call: Arguments) -> dict[str, Spec]:
     heads: int = call.attribute("heads", int)
     if heads < 1 or channels % heads or channels // heads > 32:
         raise MisfitError(f"{channels} channels cannot be shared by {heads} heads of at most 32 channels")
+    return {"features": Spec(dtype=call.operation.dtype, shape=(tokens, channels))}
+
+
+def _sequence_convolution(call: Arguments) -> dict[str, Spec]:
+    taps, channels = call.weight("kernel", None, None)
+    tokens = call.spec("gated", None, None, 2 * channels).shape[0]
+    call.spec("order", "int32", tokens)
+    if taps % 2 == 0 or taps > MOST_TAPS or channels > MOST_CONVOLVED:
+        raise MisfitError(f"'{call.operation.weights['kernel']}' must have an odd number of rows up to {MOST_TAPS}")
     return {"features": Spec(dtype=call.operation.dtype, shape=(tokens, channels))}
 
 
@@ -124,6 +135,11 @@ def _of_attention(call: Arguments, counts: Mapping[str, int]) -> int:
     return 2 * slots * _group_size(call) * size_of(call.inputs["values"].shape[1], counts)
 
 
+def _of_sequence_convolution(call: Arguments, counts: Mapping[str, int]) -> int:
+    taps, channels = call.shapes[call.operation.weights["kernel"]]
+    return size_of(call.inputs["gated"].shape[0], counts) * taps * channels
+
+
 PILLARS: dict[str, Definition] = {
     "find_pillars": Definition(("points",), _find_pillars, is_table=True, new_sizes=("rows", "returns", "bounds")),
     "pillar_features": Definition(("points", "coords", "order", "begins", "pillar"), _pillar_features, is_planned=True),
@@ -135,6 +151,13 @@ PILLARS: dict[str, Definition] = {
         ("queries_keys", "values", "order", "flat2win", "win2flat"),
         _group_attention,
         multiplications=_of_attention,
+        is_planned=True,
+    ),
+    "sequence_convolution": Definition(
+        ("gated", "order"),
+        _sequence_convolution,
+        weights=("kernel",),
+        multiplications=_of_sequence_convolution,
         is_planned=True,
     ),
     "pillars_to_map": Definition(("features", "coords"), _pillars_to_map, is_planned=True),

@@ -8,7 +8,7 @@ from typing import Any
 from perception import ops
 from perception.bundle.graph import Operation, Spec
 from perception.ops import rows
-from perception.runtime.steps.setting import Builder, Run, Setting, Values
+from perception.runtime.steps.setting import Builder, Run, Setting, Values, columns, used_channels
 
 
 def _sparse_convolution(operation: Operation, inputs: Mapping[str, Spec], setting: Setting) -> Run:
@@ -38,12 +38,15 @@ def _inverse_convolution(operation: Operation, inputs: Mapping[str, Spec], setti
 def _linear(operation: Operation, inputs: Mapping[str, Spec], setting: Setting) -> Run:
     weight, bias = setting.layer(operation, inputs["features"])
     activation: Any = next((name for name in ("relu", "gelu") if operation.attributes.get(name, False)), "none")
-    norm = setting.layer_norm(operation)
+    norm, held = setting.layer_norm(operation), inputs["features"].shape[1]
+    assert isinstance(held, int)
+    used = used_channels(operation, held)
 
     def run(values: Values, out: Values) -> dict[str, Any]:
         options: dict[str, Any] = {"norm": norm, "residual": values.get("residual")}
         options |= {"residual_rows": values.get("residual_rows"), "threads": setting.threads, "out": out["features"]}
-        return {"features": ops.linear(values["features"], weight, bias, activation, **options)}
+        features = columns(values["features"], used)
+        return {"features": ops.linear(features, weight, bias, activation, **options)}
 
     return run
 

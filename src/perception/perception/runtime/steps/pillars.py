@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from perception import ops
 from perception.bundle.graph import Operation, Spec
-from perception.runtime.steps.setting import Builder, Run, Setting, Values
+from perception.runtime.steps.setting import Builder, Run, Setting, Values, columns, used_channels
 
 
 def _grid(operation: Operation) -> ops.PillarGrid:
@@ -71,12 +73,13 @@ def _group_tokens(operation: Operation, _: Mapping[str, Spec], setting: Setting)
 
 def _add_position(operation: Operation, inputs: Mapping[str, Spec], setting: Setting) -> Run:
     a: dict[str, Any] = dict(operation.attributes)
-    channels: Any = inputs["features"].shape[1]
-    table = setting.place.upload(ops.sine_table(a["length"], channels // 2, a["temperature"]))
+    held: Any = inputs["features"].shape[1]
+    used = used_channels(operation, held)
+    table = setting.place.upload(ops.sine_table(a["length"], len(used) // 2, a["temperature"]))
 
     def run(values: Values, out: Values) -> dict[str, Any]:
-        options = {"threads": setting.threads, "out": out["features"]}
-        return {"features": ops.add_position(values["features"], values["coords"], table, **options)}
+        features, options = columns(values["features"], used), {"threads": setting.threads, "out": out["features"]}
+        return {"features": ops.add_position(features, values["coords"], table, **options)}
 
     return run
 
@@ -92,6 +95,16 @@ def _group_attention(operation: Operation, inputs: Mapping[str, Spec], setting: 
         qkv = (both[:, :channels], both[:, channels:], values["values"])
         options = {"threads": setting.threads, "out": out["features"]}
         return {"features": ops.group_attention(*qkv, heads, groups, values["order"], **options)}
+
+    return run
+
+
+def _sequence_convolution(operation: Operation, _: Mapping[str, Spec], setting: Setting) -> Run:
+    kernel = setting.place.upload(setting.tensors[operation.weights["kernel"]].astype(np.float32))
+
+    def run(values: Values, out: Values) -> dict[str, Any]:
+        given = (values["gated"], values["order"], [len(values["gated"])], kernel)
+        return {"features": ops.sequence_convolution(*given, threads=setting.threads, out=out["features"])}
 
     return run
 
@@ -114,5 +127,6 @@ PILLARS: dict[str, Builder] = {
     "group_tokens": _group_tokens,
     "add_position": _add_position,
     "group_attention": _group_attention,
+    "sequence_convolution": _sequence_convolution,
     "pillars_to_map": _pillars_to_map,
 }

@@ -41,8 +41,9 @@ class Setting:
 
     def layer(self, operation: Operation, features: Spec) -> LayerWeights:
         """The weights of a layer, where it runs."""
-        channels = features.shape[-1]
-        assert isinstance(channels, int)
+        held = features.shape[-1]
+        assert isinstance(held, int)
+        channels = len(used_channels(operation, held))
         weight, bias = layer_weights(operation, self.tensors, channels)
         return LayerWeights(self.place.upload(weight), None if bias is None else self.place.upload(bias))
 
@@ -54,6 +55,18 @@ class Setting:
         weight, bias = (self.tensors[f"{prefix}.{name}"].astype(np.float32) for name in ("weight", "bias"))
         epsilon: Any = operation.attributes.get("layer_norm_epsilon", 1e-5)
         return LayerNorm(self.place.upload(weight), self.place.upload(bias), epsilon)
+
+
+def used_channels(operation: Operation, held: int) -> range:
+    """Which of the channels of its features an operation uses."""
+    a: dict[str, Any] = dict(operation.attributes)
+    first = a.get("first_channel", 0)
+    return range(first, first + a["channels"] if "channels" in a else held)
+
+
+def columns(features: Any, used: range) -> Any:
+    """Those columns of an array, where they lie."""
+    return features if len(used) == features.shape[1] else features[:, used.start : used.stop]
 
 
 Builder = Callable[[Operation, Mapping[str, Spec], Setting], Run]
