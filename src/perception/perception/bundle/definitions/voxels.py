@@ -12,6 +12,10 @@ Three = tuple[int, int, int]
 AXES = ("x", "y", "z")
 #: Cells of a grid along an axis, at most.
 MOST_CELLS = 65503
+#: The farthest that a grid may lie from the sensor.
+MOST_M = 1e5
+#: Largest capacities.
+MOST = {"voxel_points": 1000, "most_voxels": 10_000_000}
 
 
 def _voxelize(call: Arguments) -> dict[str, Spec]:
@@ -20,10 +24,11 @@ def _voxelize(call: Arguments) -> dict[str, Spec]:
         raise MisfitError(f"its input 'points' has {channels} columns, expected x, y, z first")
     for axis in AXES:
         low, high, edge = (call.attribute(f"{name}_{axis}_m", float) for name in ("low", "high", "edge"))
-        if not (edge > 0 and 1 <= (high - low) / edge <= MOST_CELLS):
+        if not (edge > 0 and 1 <= (high - low) / edge <= MOST_CELLS and max(-low, high) <= MOST_M):
             raise MisfitError(f"its attributes give no grid along {axis}: from {low} to {high} m in steps of {edge} m")
-    if min(call.attribute("voxel_points", int), call.attribute("most_voxels", int)) < 1:
-        raise MisfitError("its attributes 'voxel_points' and 'most_voxels' must be positive")
+    for name, most in MOST.items():
+        if not 1 <= call.attribute(name, int) <= most:
+            raise MisfitError(f"its attribute '{name}' must be 1 to {most}")
     rows = call.attribute("rows", str)
     return {"coords": Spec(dtype="int32", shape=(rows, 4)), "features": Spec(dtype="float32", shape=(rows, channels))}
 
