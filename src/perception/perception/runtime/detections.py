@@ -79,7 +79,7 @@ def find_candidates(
     """
     heatmap, quality = maps["heatmap"], maps["iou"] if decoding.iou_power else None
     count = min(decoding.candidates, int(np.prod(heatmap.shape[1:])))
-    trusted = {"quality": quality, "quality_power": max(1, decoding.iou_power)}
+    trusted: dict[str, Any] = {"quality": quality, "quality_power": max(1, decoding.iou_power)}
     peaks = ops.heatmap_peaks(heatmap, count, windows=decoding.peak_window, threads=threads, **trusted)
     own = ops.BoxMaps(*(maps[name] for name in MAP_NAMES))
     where = (box_coding(settings), peaks.scores, decoding.center_range_m, peaks.cells)
