@@ -9,19 +9,25 @@ from typing import Any
 
 from rich.console import Console
 
+from perception.bundle.detection import FlatFormerSettings
 from perception.bundle.format import WEIGHTS_FILE
-from perception.classes import NUSCENES_LIDARSEG, SEMANTIC_KITTI, ClassSet
 from perception.configuration import ConfigurationError
 from perception.export.exporter import Source, export_network
 from perception.export.weights_report import describe_network, print_facts, print_mismatch
-from perception.models.build import build_network
+from perception.export.weights_values import (
+    OBJECT_CLASSES,
+    OFFICIAL_VOXEL_SIZE_M,
+    POINT_CLASSES,
+    ClassNames,
+    choose_classes,
+    describe_published,
+)
 from perception.models.checkpoints import load_weights, read_tensors
 from perception.models.net_config import choose_network
-from perception.models.published import MODELS, OFFICIAL_FEATURES, Published, advise, recognise
+from perception.models.published import MODELS, Published, advise, build_published, recognise
 
-#: Edge of the voxels that the official networks were trained on.
-OFFICIAL_VOXEL_SIZE_M = 0.05
-CLASS_SETS = {"semantic-kitti": SEMANTIC_KITTI, "nuscenes": NUSCENES_LIDARSEG}
+#: Networks whose every layer is scaled alike.
+SCALED = ("minkunet", "spvcnn")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,8 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--width", type=float, help="of minkunet and spvcnn; read off the shapes by default")
     option("--net-config", type=Path, metavar="FILE", help="the net.config beside an spvnas checkpoint: cuts that "
            "network out of the super-network, or makes sure that a specialised one is it")  # fmt: skip
-    option("--classes", choices=list(CLASS_SETS), help="told by their number by default")
-    option("--voxel-size-m", type=float, default=OFFICIAL_VOXEL_SIZE_M, metavar="M", help="default: %(default)s")
+    option("--classes", choices=[*POINT_CLASSES, *OBJECT_CLASSES], help="told by their number by default")
+    option("--voxel-size-m", type=float, metavar="M", help="of networks that label points; default: "
+           f"{OFFICIAL_VOXEL_SIZE_M}")  # fmt: skip
     option("--half", action="store_true", help="store weights in half precision, in half the space")
     option("--name", help="of the bundle; the folder's by default")
     option("--license", default="unknown", help="of the weights, as their publisher states it")
@@ -58,11 +65,12 @@ def run(arguments: argparse.Namespace) -> int:
     if published.mismatch:
         print_mismatch(console, published.mismatch)
         raise ConfigurationError(f"{arguments.file}: does not fit {arguments.model}; {advise(tensors, published)}")
-    classes = _class_set(arguments, published)
+    classes = choose_classes(published, arguments.file, arguments.classes)
+    values = describe_published(published, classes, arguments.file, arguments.voxel_size_m)
     print_facts(console, _facts(arguments.file, published, classes))
     if not arguments.check:
         with console.status(f"writing {arguments.out}"):
-            facts = _write(arguments, published, classes)
+            facts = _write(arguments, published, values)
         print_facts(console, facts)
     return 0
 
@@ -70,8 +78,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _check_options(arguments: argparse.Namespace) -> None:
     if arguments.out is None and not arguments.check:
         raise ConfigurationError("say where the bundle goes with --out FOLDER, or --check to only check")
-    if arguments.model == "spvnas" and arguments.width is not None:
-        raise ConfigurationError("--width is for minkunet and spvcnn; the widths of spvnas are read off the shapes")
+    if arguments.model not in SCALED and arguments.width is not None:
+        raise ConfigurationError(
+            f"--width is for minkunet and spvcnn; the widths of {arguments.model} are read off the shapes"
+        )
+    if arguments.model == "flatformer" and arguments.voxel_size_m is not None:
+        raise ConfigurationError("--voxel-size-m is for networks that label points; flatformer has pillars of 0.32 m")
     if arguments.model != "spvnas" and arguments.net_config:
         raise ConfigurationError("--net-config is for spvnas; give --width, or nothing, for the other networks")
     if arguments.width is not None and not 0.01 <= arguments.width <= 16:
@@ -80,51 +92,35 @@ def _check_options(arguments: argparse.Namespace) -> None:
         )
 
 
-def _class_set(arguments: argparse.Namespace, published: Published) -> ClassSet:
-    features = published.settings.input_channels
-    if features != OFFICIAL_FEATURES:
-        raise ConfigurationError(
-            f"{arguments.file}: takes {features} features a voxel, the engine has x, y, z, intensity"
-        )
-    fitting = {name: one for name, one in CLASS_SETS.items() if len(one) == published.classes}
-    name = arguments.classes or next(iter(fitting), None)
-    if name not in fitting:
-        known = ", ".join(f"{name} has {len(one)}" for name, one in CLASS_SETS.items())
-        raise ConfigurationError(f"{arguments.file}: has {published.classes} classes; {known}")
-    return fitting[name]
-
-
-def _facts(file: Path, published: Published, classes: ClassSet) -> list[tuple[str, str]]:
+def _facts(file: Path, published: Published, classes: ClassNames) -> list[tuple[str, str]]:
     values = sum(tensor.numel() for tensor in published.tensors.values() if tensor.is_floating_point())
-    return [
+    facts = [
         ("checkpoint", f"{file} ({file.stat().st_size / 1e6:.1f} MB)"),
         ("network", describe_network(published.settings)),
         ("tensors", f"{len(published.tensors)}, {values / 1e6:.2f} million values; every name and shape fits"),
-        ("classes", f"{len(classes)} of {classes.name}: {', '.join(classes.names)}"),
+        ("classes", f"{len(classes.names)} of {classes.name}: {', '.join(classes.names)}"),
     ]
+    if isinstance(published.settings, FlatFormerSettings):
+        facts.append(("points", "with intensity and elongation as the network is to see them; Waymo's own code takes "
+                      "their tanh"))  # fmt: skip
+    return facts
 
 
-def _write(arguments: argparse.Namespace, published: Published, classes: ClassSet) -> list[tuple[str, str]]:
+def _write(arguments: argparse.Namespace, published: Published, values: dict[str, Any]) -> list[tuple[str, str]]:
     digest = hashlib.sha256(arguments.file.read_bytes()).hexdigest()
     source = f"perception weights import of {arguments.file.name} (sha256 {digest})"
-    values: dict[str, Any] = {
-        "format": 1,
+    values |= {
         "name": arguments.name or arguments.out.resolve().name,
-        "task": "segmentation",
-        "network": published.settings.model_dump(),
-        "classes": classes.names,
-        "colors": classes.colors.tolist(),
-        "voxel_size_m": arguments.voxel_size_m,
         "license": arguments.license,
         "origin": f"{arguments.origin}; {source}" if arguments.origin else source,
     }
-    network = build_network(published.settings, published.classes)
+    network = build_published(published.settings, published.classes)
     load_weights(network, published.tensors, arguments.file)
     exported = export_network(Source(network, values, arguments.half), arguments.out)
-    size = (arguments.out / WEIGHTS_FILE).stat().st_size
+    size, compared = (arguments.out / WEIGHTS_FILE).stat().st_size, exported.comparison
     return [
         ("licence", arguments.license),
-        ("compared", f"scores differ from PyTorch's by {exported.comparison.scores.error:.1e} of the largest"),
+        ("compared", f"{compared.output} differ from PyTorch's by {compared.scores.error:.1e} of the largest"),
         ("bundle", f"{arguments.out} ({size / 1e6:.1f} MB)"),
         ("next", f"perception bringup models:={arguments.out} input/pointcloud:=TOPIC"),
     ]

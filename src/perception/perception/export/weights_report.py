@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.text import Text
 
-from perception.bundle.format import NetworkSettings, SpvnasSettings
+from perception.bundle.detection import FlatFormerSettings
+from perception.bundle.format import SpvnasSettings
 from perception.models.checkpoints import Mismatch
+from perception.models.published import PublishedSettings
 
 SHOWN_TENSORS = 20
 NAME_COLUMNS = 13
@@ -30,8 +32,12 @@ def print_mismatch(console: Console, mismatch: Mismatch) -> None:
             _print_group(console, title, rows)
 
 
-def describe_network(settings: NetworkSettings) -> str:
+def describe_network(settings: PublishedSettings) -> str:
     """One line about a network's size."""
+    if isinstance(settings, FlatFormerSettings):
+        attention = f"{settings.blocks} blocks of {settings.channels} channels, {settings.heads} heads"
+        windows = f"windows of {settings.window} x {settings.window}, groups of {settings.group_size}"
+        return f"{settings.model}, {attention}, {windows}, {settings.point_channels} features a point"
     if not isinstance(settings, SpvnasSettings):
         return f"{settings.model}, width {settings.width:g}, {settings.input_channels} features a voxel"
     stages = (*settings.architecture.down, *settings.architecture.up)

@@ -68,8 +68,8 @@ def check_detector(case: GoldenCase, execution: Execution) -> Iterator[Check]:
         yield _close(case, f"raw_{name}", to_numpy(value)[:, :, first::step, first::step], f"raw_{name}")
     contiguous = {name: value.contiguous() for name, value in maps.items()}
     candidates = find_candidates(contiguous, network.settings, CenterDecoding())[0]
-    yield from _boxes(case, candidates, "candidate_")
-    yield from _boxes(case, suppress(candidates, CenterDecoding()), "")
+    yield from box_checks(case, candidates, "candidate_")
+    yield from box_checks(case, suppress(candidates, CenterDecoding()), "")
 
 
 def check_parts(case: GoldenCase, execution: Execution) -> Iterator[Check]:
@@ -136,8 +136,8 @@ def _decoding(case: GoldenCase, execution: Execution) -> Iterator[Check]:
     high = low + cells * 0.32
     settings = FlatFormerSettings(range_m=(low, low, -2.0, high, high, 4.0))
     for number, candidates in enumerate(find_candidates(maps, settings, decoding)):
-        yield from _boxes(case, candidates, f"decode_{number}_candidate_")
-        yield from _boxes(case, suppress(candidates, decoding), f"decode_{number}_")
+        yield from box_checks(case, candidates, f"decode_{number}_candidate_")
+        yield from box_checks(case, suppress(candidates, decoding), f"decode_{number}_")
 
 
 def _stored_cells(case: GoldenCase, name: str) -> tuple[int, int]:
@@ -149,7 +149,7 @@ def _stored_cells(case: GoldenCase, name: str) -> tuple[int, int]:
     return int(found[2]), int(found[1])
 
 
-def _boxes(case: GoldenCase, found: Candidates, prefix: str) -> Iterator[Check]:
+def box_checks(case: GoldenCase, found: Candidates, prefix: str) -> Iterator[Check]:
     """Boxes as sets: each expected one beside the nearest of the same label, all of them used once."""
     expected = [case.outputs[f"{prefix}{part}"] for part in ("boxes", "scores", "labels")]
     parts = _to_official(found, z_at_bottom="candidate" not in prefix)

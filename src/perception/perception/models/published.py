@@ -1,7 +1,8 @@
 """What a published checkpoint is: its network's widths, depths and classes, read off the names and shapes.
 
 The official SPVNAS release has three forms: MinkUNet and SPVCNN, whose names are alike; a specialised SPVNAS network;
-and the super-network, whose elastic layers have longer names and hold every specialised network.
+and the super-network, whose elastic layers have longer names and hold every specialised network. Of the official
+FlatFormer see `perception.models.published_flatformer`.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from fractions import Fraction
 from math import ceil
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from perception.bundle.architecture import SpvnasArchitecture, StageWidths
+from perception.bundle.detection import FlatFormerSettings
 from perception.bundle.format import MinkunetSettings, NetworkSettings, SpvcnnSettings, SpvnasSettings
-from perception.models.build import build_network
+from perception.models.build import build_detector, build_network
 from perception.models.checkpoints import Mismatch, compare
+from perception.models.published_flatformer import HEATMAP, infer_flatformer
+from perception.models.published_flatformer import OFFICIAL_CLASSES as FLATFORMER_CLASSES
 from perception.models.spvcnn import OFFICIAL_CHANNELS
 
 #: The super-network of the official release.
@@ -38,6 +42,7 @@ ELASTIC_NAMES = ((r"\.layers\.(\d+)", r".\1"), (r"\.bn\.bn\.", ".bn."), (r"\.con
 
 Tensors = Mapping[str, Tensor]
 Shapes = Mapping[str, tuple[int, ...]]
+PublishedSettings = NetworkSettings | FlatFormerSettings
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class Published:
         mismatch: how these differ from the network's.
     """
 
-    settings: NetworkSettings
+    settings: PublishedSettings
     classes: int
     tensors: dict[str, Tensor]
     mismatch: Mismatch
@@ -67,12 +72,24 @@ def recognise(tensors: Tensors, model: str, width: float | None = None) -> Publi
     """
     renamed = specialised_names(tensors)
     shapes = {name: tuple(tensor.shape) for name, tensor in renamed.items()}
-    classes = next((shapes[name][0] for name in CLASSIFIERS if _axes(shapes, name) == 2), OFFICIAL_CLASSES)
-    features = shapes[FIRST_KERNEL][1] if _axes(shapes, FIRST_KERNEL) == 3 else OFFICIAL_FEATURES
-    settings = MODELS[model](shapes, width, max(1, features))
+    settings, classes = MODELS[model](shapes, width), count_classes(shapes, model)
     with torch.device("meta"):
-        expected = build_network(settings, max(1, classes)).state_dict()
+        expected = build_published(settings, max(1, classes)).state_dict()
     return Published(settings, classes, renamed, compare(expected, renamed))
+
+
+def count_classes(shapes: Shapes, model: str) -> int:
+    """How many classes a checkpoint tells apart; the official number where the layer that says it is missing."""
+    if model == "flatformer":
+        return shapes[HEATMAP][0] if _axes(shapes, HEATMAP) == 1 else FLATFORMER_CLASSES
+    return next((shapes[name][0] for name in CLASSIFIERS if _axes(shapes, name) == 2), OFFICIAL_CLASSES)
+
+
+def build_published(settings: PublishedSettings, classes: int) -> nn.Module:
+    """Build a network with fresh weights."""
+    if isinstance(settings, FlatFormerSettings):
+        return build_detector(settings, classes)
+    return build_network(settings, classes)
 
 
 def advise(tensors: Tensors, published: Published) -> str:
@@ -80,16 +97,17 @@ def advise(tensors: Tensors, published: Published) -> str:
     asked = published.settings.model
     fits = [recognise(tensors, model) for model in MODELS]
     best = min(fits, key=lambda fit: (len(fit.mismatch), fit.settings.model != asked))
-    width = "" if isinstance(best.settings, SpvnasSettings) else f" --width {best.settings.width:g}"
+    width = f" --width {best.settings.width:g}" if hasattr(best.settings, "width") else ""
     if not best.mismatch:
         return f"try --model {best.settings.model}{width}, which fits"
-    if len(best.mismatch) < len(published.mismatch) / 2:
+    strange = len(best.mismatch.unexpected) + len(best.mismatch.reshaped)
+    if len(best.mismatch) < len(published.mismatch) / 2 and strange < len(tensors) / 2:
         return f"--model {best.settings.model}{width} is nearer, but {len(best.mismatch)} tensors do not fit it either"
     if not published.mismatch.missing and not published.mismatch.unexpected:
         return (
             "its names are right, so that the network was altered before it was trained: train one of ours, or mend it"
         )
-    return f"it comes from another project or version; known are {', '.join(MODELS)} of the official SPVNAS release"
+    return f"it comes from another project or version; known are {', '.join(MODELS)} of the official releases"
 
 
 def specialised_name(name: str) -> str:
@@ -154,15 +172,20 @@ def _axes(shapes: Shapes, name: str) -> int:
     return len(shapes[name]) if name in shapes else 0
 
 
-#: How to describe the network of each kind that fits the shapes best, given its width (or None) and features.
-MODELS: dict[str, Callable[[Shapes, float | None, int], NetworkSettings]] = {
-    "minkunet": lambda shapes, width, features: MinkunetSettings(
-        width=width or infer_width(shapes), input_channels=features
+def _features(shapes: Shapes) -> int:
+    return max(1, shapes[FIRST_KERNEL][1] if _axes(shapes, FIRST_KERNEL) == 3 else OFFICIAL_FEATURES)
+
+
+#: How to describe the network of each kind that fits the shapes best, given its width or None.
+MODELS: dict[str, Callable[[Shapes, float | None], PublishedSettings]] = {
+    "minkunet": lambda shapes, width: MinkunetSettings(
+        width=width or infer_width(shapes), input_channels=_features(shapes)
     ),
-    "spvcnn": lambda shapes, width, features: SpvcnnSettings(
-        width=width or infer_width(shapes), input_channels=features
+    "spvcnn": lambda shapes, width: SpvcnnSettings(
+        width=width or infer_width(shapes), input_channels=_features(shapes)
     ),
-    "spvnas": lambda shapes, _width, features: SpvnasSettings(
-        architecture=infer_architecture(shapes), input_channels=features
+    "spvnas": lambda shapes, _: SpvnasSettings(
+        architecture=infer_architecture(shapes), input_channels=_features(shapes)
     ),
+    "flatformer": lambda shapes, _: infer_flatformer(shapes),
 }
