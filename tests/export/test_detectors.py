@@ -162,6 +162,13 @@ def test_a_network_that_finds_nothing_has_no_self_check(tmp_path: Path) -> None:
     start_engine(tmp_path / "bundle", threads=1).close()
 
 
+def test_clouds_get_the_columns_that_the_network_takes(tmp_path: Path) -> None:
+    network = seeing_network({"point_channels": 5})
+    exported = export_network(source_of(network), tmp_path / "bundle", [made_up_street()])
+    assert exported.comparison.agreement == 1
+    assert load_file(tmp_path / "bundle" / SELF_CHECK_FILE)["points"].shape[1] == 5
+
+
 def test_another_cloud_can_be_the_self_check(tmp_path: Path) -> None:
     network = seeing_network({"range_m": (100.0, -8.0, -3.0, 116.0, 8.0, 3.0)})
     decoding = DECODING | {"center_range_m": [90, -9, -99, 120, 9, 99]}

@@ -142,6 +142,11 @@ class CommonDescription(Settings):
             raise ValueError(f"{len(self.colors)} colors for {len(self.classes)} classes")
         return self
 
+    @property
+    def point_columns(self) -> int:
+        """Features of a point of the clouds that the network takes, the first four x, y, z and intensity."""
+        return 4
+
 
 class BundleDescription(CommonDescription):
     """Everything in the bundle.yaml of a network that labels points."""
@@ -172,6 +177,11 @@ class DetectionDescription(CommonDescription):
         if len(self.decoding.suppression) != len(self.classes):
             raise ValueError(f"{len(self.decoding.suppression)} rules of suppression for {len(self.classes)} classes")
         return self
+
+    @property
+    def point_columns(self) -> int:
+        """Features of a point of the clouds that the network takes."""
+        return self.network.point_channels
 
 
 Description = TypeVar("Description", bound=CommonDescription)

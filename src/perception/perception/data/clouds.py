@@ -42,6 +42,16 @@ def find_clouds(bag: Path | None, files: list[Path] | None, sensor: str, count: 
     return clouds
 
 
+def with_columns(cloud: NDArray[np.float32], columns: int) -> NDArray[np.float32]:
+    """Give a cloud the columns that a network takes, float32 [N, columns].
+
+    Columns that it lacks are 0: a single sweep has no time lag, and of anything else nothing is known.
+    """
+    wide = np.zeros((len(cloud), columns), np.float32)
+    wide[:, : cloud.shape[1]] = cloud[:, :columns]
+    return wide
+
+
 def _of_bag(bag: Path, count: int) -> list[NDArray[np.float32]]:
     from perception.data.bags import read_drive  # here, so that the rest needs no library for bags
 

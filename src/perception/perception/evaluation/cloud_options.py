@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.bundle.format import CommonDescription, DetectionDescription
+from perception.bundle.format import CommonDescription
 from perception.bundle.loading import Bundle
 from perception.configuration import ConfigurationError
-from perception.data.clouds import find_clouds
+from perception.data.clouds import find_clouds, with_columns
 from perception.runtime.inspection import FrameCosts, measure_costs
 
 
@@ -39,22 +39,12 @@ def read_clouds(arguments: argparse.Namespace, description: CommonDescription) -
     if arguments.clouds < 1:
         raise ConfigurationError(f"--clouds: expected 1 or more, found {arguments.clouds}")
     found = find_clouds(arguments.bag, arguments.cloud, arguments.sensor, arguments.clouds)
-    clouds = [_with_columns(cloud, description) for cloud in found]
+    clouds = [with_columns(cloud, description.point_columns) for cloud in found]
     if arguments.cloud:
         return clouds, ", ".join(file.name for file in arguments.cloud)
     if arguments.bag:
         return clouds, f"{arguments.bag.name}, its first {len(clouds)}"
     return clouds, f"simulated {arguments.sensor}, {len(clouds)} sweep{'s' * (len(clouds) > 1)}"
-
-
-def _with_columns(cloud: NDArray[np.float32], description: CommonDescription) -> NDArray[np.float32]:
-    """A cloud with the columns that a detector takes: a single sweep has no time lag, and nothing else is known."""
-    if not isinstance(description, DetectionDescription):
-        return cloud
-    columns = description.network.point_channels
-    wide = np.zeros((len(cloud), columns), np.float32)
-    wide[:, : cloud.shape[1]] = cloud[:, :columns]
-    return wide
 
 
 def costs_on(bundle: Bundle[Any], cloud: NDArray[np.float32], threads: int, source: str) -> FrameCosts:

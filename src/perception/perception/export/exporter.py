@@ -19,6 +19,7 @@ from perception.bundle.graph import GRAPH_FILE, Graph
 from perception.bundle.operations import check_graph
 from perception.bundle.writer import halved, write_described
 from perception.configuration import ConfigurationError, parse_settings
+from perception.data.clouds import with_columns
 from perception.export.comparison import Comparer, Comparison, RememberedScores
 from perception.export.precision import (
     FLOAT16_LIMITS,
@@ -30,7 +31,7 @@ from perception.export.precision import (
     with_halves,
 )
 from perception.export.prepared import Prepared, prepare
-from perception.export.self_check import columns_of, made_up_street, self_check
+from perception.export.self_check import made_up_street, self_check
 from perception.export.verification import verify
 from perception.runtime.executor import GraphExecutor
 from perception.runtime.native import NATIVE
@@ -85,8 +86,8 @@ def export_network(
     Args:
         source: the network.
         folder: of the bundle; one that is there is replaced.
-        clouds: float32 [N, C], x, y, z in metres, intensity, and what else the network takes, to compare on; by default
-            a small made-up street.
+        clouds: float32 [N, C], x, y, z in metres, intensity, and what else the network takes, else 0, to compare on; by
+            default a small made-up street.
         precision: what layers compute in; "auto" takes float16 wherever that costs little enough. Networks with dense
             regions stay in float32: the type of a region is chosen where its engine is built.
         progress: told what is being done.
@@ -103,7 +104,8 @@ def export_network(
     draft = parse_settings(kind, {**values, "weights_sha256": "0" * 64, "files": {}}, folder)
     prepared = prepare(_with_weights(source.network, tensors), draft)
     lowered, recorded = prepared.lowered, prepared.recorded
-    clouds = clouds or [made_up_street(columns_of(draft))]
+    columns = draft.point_columns
+    clouds = [with_columns(cloud, columns) for cloud in clouds] or [made_up_street(columns)]
     with np.errstate(over="ignore"):  # what overflows in float16 is seen in the scores
         graph = _with_precision(precision, prepared, tensors, draft, clouds, progress)
     half = any(operation.dtype == "float16" for operation in graph.operations)

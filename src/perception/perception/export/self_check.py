@@ -48,11 +48,6 @@ def made_up_street(columns: int = 4) -> NDArray[np.float32]:
     return np.column_stack([points, more]).astype(np.float32)
 
 
-def columns_of(description: CommonDescription) -> int:
-    """How many features the points of a network's clouds have."""
-    return description.network.point_channels if isinstance(description, DetectionDescription) else 4
-
-
 def self_check(
     recorded: Recorded, description: CommonDescription, clouds: Sequence[NDArray[np.float32]] = ()
 ) -> bytes | None:
@@ -67,7 +62,7 @@ def self_check(
         Its bytes; None of a detector that finds nothing anywhere, so that there is nothing to compare with.
     """
     compute = torch_use(recorded, description)
-    for points in (made_up_street(columns_of(description)), *map(_thinned, clouds)):
+    for points in (made_up_street(description.point_columns), *map(_thinned, clouds)):
         if tensors := _tensors(points, compute(points, StageTimer()), description):
             return bytes(save(tensors))
     return None
