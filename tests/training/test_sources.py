@@ -264,7 +264,7 @@ def test_a_training_on_nuscenes_gives_a_bundle_of_its_classes(
     description = load_description(tmp_path / "bundle")
     assert description.classes == NUSCENES_LIDARSEG.names
     assert description.colors == tuple(map(tuple, NUSCENES_LIDARSEG.colors.tolist()))
-    assert "the validation scenes of nuScenes-lidarseg" in description.measured["on"]
+    assert "the validation scenes of nuScenes" in description.measured["on"]
     assert {name for name in description.measured if "." in name} == {
         "iou.car",
         "iou.pedestrian",

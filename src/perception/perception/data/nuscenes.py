@@ -30,7 +30,11 @@ MAX_CAMERA_DELAY_US = 60_000
 
 
 def open_nuscenes(
-    folder: Path, version: str | None = None, scene: str | None = None, keyframes_only: bool = False
+    folder: Path,
+    version: str | None = None,
+    scene: str | None = None,
+    keyframes_only: bool = False,
+    cameras: bool = True,
 ) -> Drive:
     """Open one scene; files are read as frames are asked for.
 
@@ -39,19 +43,20 @@ def open_nuscenes(
         version: as in "v1.0-mini"; needed where there are several.
         scene: as in "scene-0061"; needed where there are several.
         keyframes_only: the 2 Hz frames with boxes; otherwise every sweep at 20 Hz, boxes with the key frames.
+        cameras: read their images too.
 
     Raises:
         ConfigurationError: a table is missing or damaged, or version or scene are not there or not said.
     """
     try:
-        return _open(folder, load_scene(folder, version, scene), keyframes_only)
+        return _open(folder, load_scene(folder, version, scene), keyframes_only, cameras)
     except KeyError as error:
         raise ConfigurationError(
             f"{folder}: its JSON tables contradict each other: nothing is known of {error}"
         ) from None
 
 
-def _open(folder: Path, tables: SceneTables, keyframes_only: bool) -> Drive:
+def _open(folder: Path, tables: SceneTables, keyframes_only: bool, cameras: bool) -> Drive:
     sweeps = [row for row in tables.sensor_data.get(LIDAR, []) if row["is_key_frame"] or not keyframes_only]
     if not sweeps:
         raise ConfigurationError(f"{folder}: scene {tables.name} has no data of {LIDAR}")
@@ -60,7 +65,8 @@ def _open(folder: Path, tables: SceneTables, keyframes_only: bool) -> Drive:
         "objects outside the ten detection classes are left out",
         "lidarseg labels are left out: their classes do not map to SemanticKITTI's one to one",
     ]
-    return Drive(len(sweeps), _Scene.of(folder, tables, sweeps, keyframes_only), tuple(notes))
+    images = _images_of(tables, sweeps, keyframes_only) if cameras else [[] for _ in sweeps]
+    return Drive(len(sweeps), _Scene.of(folder, tables, sweeps, images), tuple(notes))
 
 
 def transform_of(row: Row) -> NDArray[np.float64]:
@@ -79,14 +85,14 @@ class _Scene:
     twists: NDArray[np.float64]
 
     @classmethod
-    def of(cls, folder: Path, tables: SceneTables, sweeps: list[Row], keyframes_only: bool) -> _Scene:
+    def of(cls, folder: Path, tables: SceneTables, sweeps: list[Row], images: list[list[Row]]) -> _Scene:
         global_from_base = np.array([transform_of(tables.ego_poses[row["ego_pose_token"]]) for row in sweeps])
         stamps_ns = np.array([row["timestamp"] for row in sweeps], np.int64) * 1000
         return cls(
             folder=folder,
             tables=tables,
             sweeps=sweeps,
-            images=_images_of(tables, sweeps, keyframes_only),
+            images=images,
             global_from_base=global_from_base,
             twists=twists_along(global_from_base, stamps_ns),
         )

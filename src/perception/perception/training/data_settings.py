@@ -106,13 +106,14 @@ class SemanticKittiData(RecordedData):
 
 
 class NuscenesData(RecordedData):
-    """Key frames of nuScenes-lidarseg, by default in the official split.
+    """Key frames of nuScenes, by default in the official split.
 
     Attributes:
-        folder: holds `v1.0-*/`, `samples/` and `lidarseg/`.
+        folder: holds `v1.0-*/` and `samples/`; also `lidarseg/` for networks that label points, `sweeps/` to merge.
         version: as in "v1.0-mini"; needed where there are several.
         training_scenes: as in "scene-0061"; by default all labelled ones that are not for validation.
         validation_scenes: by default those of the official split.
+        merged_sweeps: as of simulated drives; for detectors.
     """
 
     source: Literal["nuscenes"]
@@ -120,6 +121,7 @@ class NuscenesData(RecordedData):
     version: str | None = None
     training_scenes: tuple[str, ...] | None = None
     validation_scenes: tuple[str, ...] | None = None
+    merged_sweeps: int = pydantic.Field(default=1, ge=1, le=3)
 
     @pydantic.model_validator(mode="after")
     def _validation_is_unseen(self) -> NuscenesData:
@@ -135,7 +137,7 @@ class NuscenesData(RecordedData):
         """The clouds in words, for the bundle."""
         scenes = self.training_scenes if part == "training" else self.validation_scenes
         named = f"the {part} scenes" if scenes is None else f"{len(scenes)} scenes, {scenes[0]} to {scenes[-1]},"
-        return f"1 in {self.sweep_step} key frames of {named} of nuScenes-lidarseg"
+        return f"1 in {self.sweep_step} key frames of {named} of nuScenes"
 
 
 class BagData(RecordedData):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -16,9 +16,11 @@ from rich.progress import track
 from perception.configuration import ConfigurationError
 from perception.data.bag_labels import labelled_clouds
 from perception.data.bags import read_drive
+from perception.data.drive import DriveFrame
 from perception.data.files import read_points
-from perception.data.nuscenes import read_sweep
+from perception.data.nuscenes import open_nuscenes, read_sweep
 from perception.data.nuscenes_lidarseg import labelled_sweeps, read_lidarseg, validation_scenes
+from perception.data.nuscenes_tables import choose_version, read_rows
 from perception.data.semantic_kitti import labelled_scans, read_labels
 from perception.training.clouds import (
     LabelledPoints,
@@ -88,8 +90,8 @@ def open_clouds(data: DataSettings, part: Part, work: Path, boxes: bool = False)
         data: where they come from.
         part: which of them.
         work: simulated clouds, and those of bags, are kept in files below it.
-        boxes: whether objects are to be found, which simulated drives and bags tell; clouds of bags without any are
-            then left out.
+        boxes: whether objects are to be found, which simulated drives, bags and nuScenes tell; clouds of bags without
+            any are then left out.
 
     Raises:
         ConfigurationError: they are not there, or there are none.
@@ -100,7 +102,7 @@ def open_clouds(data: DataSettings, part: Part, work: Path, boxes: bool = False)
     if isinstance(data, SemanticKittiData):
         readers = _semantic_kitti(data, part)
     elif isinstance(data, NuscenesData):
-        readers = _nuscenes(data, part)
+        readers = _nuscenes_objects(data, part, work) if boxes else _nuscenes(data, part)
     else:
         readers = [reader for bag in data.bags_of(part) for reader in _bag(bag, data, work, boxes)]
     if not readers:
@@ -122,14 +124,36 @@ def _read_scan(scan: Path, labels: Path) -> LabelledPoints:
 
 def _nuscenes(data: NuscenesData, part: Part) -> list[CloudReader]:
     sweeps = labelled_sweeps(data.folder, data.version)
-    validation = set(data.validation_scenes or validation_scenes(set(sweeps)))
-    training = set(data.training_scenes or set(sweeps) - validation)
+    scenes = _scenes_of(data, part, set(sweeps))
+    return [partial(_read_sweep, *files) for name in scenes for files in sweeps[name][:: data.sweep_step]]
+
+
+def _nuscenes_objects(data: NuscenesData, part: Part, work: Path) -> list[CloudReader]:
+    """Key frames with their boxes, of several sweeps those with as many before them."""
+
+    def clouds(scene: str) -> Iterator[LabelledPoints]:
+        drive = open_nuscenes(data.folder, data.version, scene, data.merged_sweeps == 1, cameras=False)
+        return islice(_boxed_clouds(drive.frames, 1, data.merged_sweeps), 0, None, data.sweep_step)
+
+    names = {str(row["name"]) for row in read_rows(choose_version(data.folder, data.version), "scene")}
+    source = (str(data.folder.resolve()), data.version, data.sweep_step, data.merged_sweeps)
+    readers: list[CloudReader] = []
+    for scene in _scenes_of(data, part, names):
+        folder = work / "clouds" / f"{scene}-{_digest(source)}-boxes"
+        readers += _in_files(scene, partial(clouds, scene), folder)
+    return readers
+
+
+def _scenes_of(data: NuscenesData, part: Part, known: set[str]) -> list[str]:
+    """The scenes of the training or the validation."""
+    validation = set(data.validation_scenes or validation_scenes(known))
+    training = set(data.training_scenes or known - validation)
     wanted = training if part == "training" else validation
-    if missing := sorted(wanted - set(sweeps)):
+    if missing := sorted(wanted - known):
         raise ConfigurationError(f"{data.folder}: no labelled sweeps of {', '.join(missing[:5])}")
     if both := sorted(training & validation):
         raise ConfigurationError(f"{', '.join(both[:5])}: for training and for validation; name both lists of scenes")
-    return [partial(_read_sweep, *files) for name in sorted(wanted) for files in sweeps[name][:: data.sweep_step]]
+    return sorted(wanted)
 
 
 def _read_sweep(sweep: Path, labels: Path) -> LabelledPoints:
@@ -138,13 +162,26 @@ def _read_sweep(sweep: Path, labels: Path) -> LabelledPoints:
 
 
 def _bag(bag: Path, data: BagData, work: Path, boxes: bool) -> list[CloudReader]:
-    """Put a bag's clouds into files of their own, once: any one of a bag's takes as long to read as many."""
-    folder = work / "clouds" / f"{bag.name}-{_bag_digest(bag, data)}{'-boxes' if boxes else ''}"
+    """Any one cloud of a bag takes as long to read as many."""
+
+    def clouds() -> Iterator[LabelledPoints]:
+        return (
+            _boxed_clouds(read_drive(bag), data.sweep_step, data.merged_sweeps)
+            if boxes
+            else _labelled_clouds(bag, data)
+        )
+
+    return _in_files(
+        bag.name, clouds, work / "clouds" / f"{bag.name}-{_bag_digest(bag, data)}{'-boxes' if boxes else ''}"
+    )
+
+
+def _in_files(name: str, clouds: Callable[[], Iterable[LabelledPoints]], folder: Path) -> list[CloudReader]:
+    """Put a recording's clouds into files of their own, once."""
     done = folder / "all"
     if not done.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        clouds = _boxed_clouds(bag, data) if boxes else _labelled_clouds(bag, data)
-        for number, cloud in enumerate(track(clouds, description=f"reading {bag.name}")):
+        for number, cloud in enumerate(track(clouds(), description=f"reading {name}")):
             save_clouds([cloud], folder / f"{number:06}.npz")
         done.touch()
     return [partial(_read_only_cloud, file) for file in sorted(folder.glob("*.npz"))]
@@ -155,9 +192,9 @@ def _labelled_clouds(bag: Path, data: BagData) -> Iterator[LabelledPoints]:
     return (LabelledPoints(*arrays) for arrays in clouds)
 
 
-def _boxed_clouds(bag: Path, data: BagData) -> Iterator[LabelledPoints]:
+def _boxed_clouds(drive: Iterable[DriveFrame], step: int, merged_sweeps: int) -> Iterator[LabelledPoints]:
     """Clouds with boxes; where only key frames have boxes, only key frames."""
-    for moments in moments_of(read_drive(bag), data.sweep_step, data.merged_sweeps):
+    for moments in moments_of(drive, step, merged_sweeps):
         if moments[-1].objects is not None:
             yield labelled(moments)
 
@@ -166,9 +203,11 @@ def _bag_digest(bag: Path, data: BagData) -> str:
     """Eight characters that change whenever the bag's files or what is read of them do."""
     files = [bag] if bag.is_file() else sorted(bag.glob("*"))
     state = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return hashlib.sha256(
-        repr((str(bag.resolve()), state, data.topic, data.sweep_step, data.merged_sweeps)).encode()
-    ).hexdigest()[:8]
+    return _digest((str(bag.resolve()), state, data.topic, data.sweep_step, data.merged_sweeps))
+
+
+def _digest(source: tuple[object, ...]) -> str:
+    return hashlib.sha256(repr(source).encode()).hexdigest()[:8]
 
 
 def _read_only_cloud(file: Path) -> LabelledPoints:

@@ -9,7 +9,7 @@ import pydantic
 from perception.bundle.detection import CenterDecoding
 from perception.bundle.format import DetectorSettings
 from perception.configuration import Settings
-from perception.training.data_settings import BagData, Count, SimulatedData
+from perception.training.data_settings import BagData, Count, NuscenesData, SimulatedData
 from perception.training.detection.targets import HeatSettings
 from perception.training.settings import Fraction, OptimizedSettings
 
@@ -53,7 +53,7 @@ class DetectionSettings(OptimizedSettings):
     network: DetectorSettings
     classes: tuple[str, ...] = pydantic.Field(min_length=1)
     decoding: CenterDecoding
-    data: Annotated[SimulatedData | BagData, pydantic.Field(discriminator="source")]
+    data: Annotated[SimulatedData | BagData | NuscenesData, pydantic.Field(discriminator="source")]
     loss: CenterLossSettings = CenterLossSettings()
     parts: Count = 1
     min_points: int = pydantic.Field(default=5, ge=1)
