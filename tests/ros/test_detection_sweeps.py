@@ -40,10 +40,12 @@ class Vehicle:
         mount.header.frame_id, mount.transform.translation.z = "base_link", LIDAR_M
         self.static.publish(TFMessage(transforms=[mount]))
 
-    def wait_until_heard(self) -> None:
-        """The node subscribes when it first needs a transform; that one it will have missed."""
+    def look_around(self, wait_for_the_end) -> None:
+        """Show a first cloud: the node listens to transforms from then on, and will have missed the one it needs."""
+        self.see(1000)
         wait_until(self.moving.get_subscription_count, "the node to listen to /tf")
         wait_until(self.static.get_subscription_count, "the node to listen to /tf_static")
+        wait_for_the_end()
         self.wait_out_a_miss()
 
     @staticmethod
@@ -80,9 +82,7 @@ def vehicle(graph, tmp_path):
     with start_stub(tmp_path, bundle="sweeps3", max_transform_wait_ms=500.0):
         publisher, outputs = connect(graph)
         vehicle = Vehicle(graph, publisher)
-        vehicle.see(1000)
-        vehicle.wait_until_heard()
-        outputs["objects"].wait_for(1)
+        vehicle.look_around(lambda: outputs["objects"].wait_for(1))
         yield vehicle, outputs
 
 
@@ -174,8 +174,7 @@ def test_simulated_time_that_is_reset_empties_the_history(graph, tmp_path):
             wait_until(lambda: graph.diagnostics_stamp_s("/detection: state") == seconds, f"the node at {seconds} s")
 
         at(50)
-        vehicle.see(1000)
-        vehicle.wait_until_heard()
+        vehicle.look_around(lambda: outputs["objects"].wait_for(1))
         assert lags_ms(vehicle.drive(outputs, 2000, 2100)) == [0, 100]
         at(3)
         # Stamps go on as if nothing had happened, but what was before belongs to another time.
@@ -187,9 +186,7 @@ def test_objects_in_another_frame(graph, tmp_path):
     with start_stub(tmp_path, output_frame="odom", max_transform_wait_ms=500.0):
         publisher, outputs = connect(graph, ("objects", "markers"))
         vehicle = Vehicle(graph, publisher)
-        vehicle.see(1000)
-        graph.wait_for_diagnostic(FRAMES, "dropped.no_transform", "1")
-        vehicle.wait_until_heard()
+        vehicle.look_around(lambda: graph.wait_for_diagnostic(FRAMES, "dropped.no_transform", "1"))
         vehicle.sent = 0
         (box,) = vehicle.drive(outputs, 2000)
         message = outputs["objects"].messages[-1]
