@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection
 from typing import Any
 
+import numpy as np
+import pytest
 from cloud_nodes import CloudNodeUnderTest
+from sensor_msgs.msg import PointCloud2
 from support import Collector, Graph
 from vision_msgs.msg import Detection3D, Detection3DArray
 from visualization_msgs.msg import MarkerArray
@@ -37,3 +42,19 @@ def place_of(detection: Detection3D) -> tuple[float, float, float]:
     """Where its centre is, in metres."""
     position = detection.bbox.center.position
     return position.x, position.y, position.z
+
+
+def check_well_formed(message: Detection3DArray, source: PointCloud2, classes: Collection[str]) -> None:
+    """What holds for every Detection3DArray of a cloud."""
+    assert message.header == source.header
+    for detection in message.detections:
+        assert detection.header == source.header
+        assert detection.id == ""
+        (result,) = detection.results
+        assert result.hypothesis.class_id in classes
+        assert 0 <= result.hypothesis.score <= 1
+        assert result.pose.pose == detection.bbox.center
+        turned, size = detection.bbox.center.orientation, detection.bbox.size
+        assert math.hypot(turned.x, turned.y, turned.z, turned.w) == pytest.approx(1, abs=1e-12)
+        assert min(size.x, size.y, size.z) > 0
+        assert np.isfinite(place_of(detection)).all()

@@ -7,7 +7,18 @@ import math
 import numpy as np
 import pytest
 from clouds import XYZI, make_cloud, some_points, stamped
-from detection import FRAMES, NODE, STATE, UNDER_TEST, class_of, classes_of, connect, place_of, start_stub
+from detection import (
+    FRAMES,
+    NODE,
+    STATE,
+    UNDER_TEST,
+    check_well_formed,
+    class_of,
+    classes_of,
+    connect,
+    place_of,
+    start_stub,
+)
 from diagnostic_msgs.msg import DiagnosticStatus
 from processes import wait_until
 from visualization_msgs.msg import Marker
@@ -17,21 +28,7 @@ from tests.runtime.fake_detector import LAMP, LAMP_SCORE, SCORE
 
 pytestmark = pytest.mark.ros
 
-
-def check_well_formed(message, source, classes=("car", "lamp")):
-    """What holds for every Detection3DArray."""
-    assert message.header == source.header
-    for detection in message.detections:
-        assert detection.header == source.header
-        assert detection.id == ""
-        (result,) = detection.results
-        assert result.hypothesis.class_id in classes
-        assert 0 <= result.hypothesis.score <= 1
-        assert result.pose.pose == detection.bbox.center
-        turned, size = detection.bbox.center.orientation, detection.bbox.size
-        assert math.hypot(turned.x, turned.y, turned.z, turned.w) == pytest.approx(1, abs=1e-12)
-        assert min(size.x, size.y, size.z) > 0
-        assert np.isfinite(place_of(detection)).all()
+CLASSES = ("car", "lamp")
 
 
 def test_objects_and_markers_with_the_input_s_header(graph, tmp_path):
@@ -42,7 +39,7 @@ def test_objects_and_markers_with_the_input_s_header(graph, tmp_path):
         publisher.publish(source)
         objects, markers = (outputs[name].wait_for(1)[0] for name in ("objects", "markers"))
 
-    check_well_formed(objects, source)
+    check_well_formed(objects, source, CLASSES)
     car, lamp = objects.detections
     assert (class_of(car), class_of(lamp)) == ("car", "lamp")
     assert [one.results[0].hypothesis.score for one in (car, lamp)] == pytest.approx([SCORE, LAMP_SCORE])
@@ -89,7 +86,7 @@ def test_clouds_of_any_size(graph, tmp_path, bundle, points, used):
         graph.wait_for_diagnostic(FRAMES, "out", "1")
         assert graph.diagnostic_values(FRAMES)["dropped"] == "0"
         assert graph.diagnostic(FRAMES).level == DiagnosticStatus.OK
-    check_well_formed(objects, source)
+    check_well_formed(objects, source, CLASSES)
     assert [one.bbox.size.x for one in objects.detections[:1]] == ([used] if used else [])
     assert len(objects.detections) == (2 if used else 0)
 
@@ -102,7 +99,7 @@ def test_boxes_that_no_object_has_are_left_out_and_counted(graph, tmp_path):
         objects = outputs["objects"].wait_for(1)[0]
         graph.wait_for_diagnostic(FRAMES, "objects.unsound", "3")
         assert graph.diagnostic_values(FRAMES)["objects"] == "2"
-    check_well_formed(objects, source)
+    check_well_formed(objects, source, CLASSES)
     assert classes_of(objects) == ["car", "lamp"]
 
 

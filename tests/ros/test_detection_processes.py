@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from clouds import stamped
-from detection import FRAMES, NODE, classes_of, connect
+from detection import FRAMES, NODE, check_well_formed, classes_of, connect
 from processes import NodeProcess, wait_until
 from sensor_msgs.msg import PointCloud2
 from vision_msgs.msg import Detection3DArray
@@ -16,8 +18,11 @@ from perception.data.boxes import chosen
 from perception.runtime import load_engine
 from perception.types import Frame, PointCloud
 from tests.bundle.detector_graphs import RANGE_M, write_checked_detector
+from tests.bundle.graphs import CLASSES
 
 pytestmark = pytest.mark.ros
+
+PARAMETERS = {"autostart": True, "input_reliability": "reliable"}
 
 
 def some_street(count: int = 2000) -> np.ndarray:
@@ -29,7 +34,6 @@ def some_street(count: int = 2000) -> np.ndarray:
 
 def check(message: Detection3DArray, expected) -> None:
     """The message says what the engine found."""
-    assert len(expected) > 0
     assert classes_of(message) == list(expected.class_names)
     for index, detection in enumerate(message.detections):
         center, size = detection.bbox.center, detection.bbox.size
@@ -48,10 +52,11 @@ def check(message: Detection3DArray, expected) -> None:
 def test_the_node_publishes_what_the_engine_finds(graph, tmp_path, without_torch, module, words):
     bundle, points = write_checked_detector(tmp_path / "small"), some_street()
     expected = load_engine(bundle, threads=1).forward(Frame(PointCloud(points))).boxes
-    parameters = {"bundle": bundle, "autostart": True, "input_reliability": "reliable"}
+    parameters = {"bundle": bundle, **PARAMETERS}
     with NodeProcess(module, tmp_path / "log", parameters, words, environment=without_torch) as node:
         publisher, outputs = connect(graph)
         publisher.publish(stamped(points, 1))
+        assert len(expected) > 1
         check(outputs["objects"].wait_for(1)[0], expected)
         threshold = float(np.median(expected.scores))
         assert graph.set_parameter(NODE, "min_score", threshold).successful
@@ -60,6 +65,26 @@ def test_the_node_publishes_what_the_engine_finds(graph, tmp_path, without_torch
         graph.wait_for_diagnostic(FRAMES, "out", "2")
         assert node.stop(timeout_s=30) == 0
         assert "Traceback" not in node.output()
+
+
+def real_cloud(shared: Path, sample: str) -> np.ndarray:
+    """A recorded sweep as its driver would publish it: x, y, z, intensity."""
+    described = json.loads((shared / "data" / sample / "sample.json").read_text())["lidar"]
+    points = np.fromfile(shared / "data" / sample / described["file"], np.float32)
+    return points.reshape(-1, 4 if sample == "kitti_sample" else 5)[:, :4]
+
+
+@pytest.mark.parametrize("sample", ["kitti_sample", "nuscenes_sample"])
+def test_real_clouds_give_well_formed_objects(graph, tmp_path, shared, sample):
+    bundle, points = write_checked_detector(tmp_path / "small"), real_cloud(shared, sample)
+    expected = load_engine(bundle, threads=1).forward(Frame(PointCloud(points))).boxes
+    with NodeProcess("perception.nodes.detection", tmp_path / "log", {"bundle": bundle, **PARAMETERS}):
+        publisher, outputs = connect(graph)
+        source = stamped(points, 1)
+        publisher.publish(source)
+        message = outputs["objects"].wait_for(1)[0]
+    check(message, expected)
+    check_well_formed(message, source, CLASSES)
 
 
 def test_bring_up_runs_both_tasks_on_one_cloud(graph, tmp_path, without_torch):
@@ -76,6 +101,7 @@ def test_bring_up_runs_both_tasks_on_one_cloud(graph, tmp_path, without_torch):
         graph.wait_for_diagnostic("/perception/segmentation: state", "publishing", "segmentation")
         graph.wait_for_diagnostic("/perception/detection: state", "publishing", "objects")
         publisher.publish(stamped(points, 1))
+        assert len(expected) > 0
         check(objects.wait_for(1)[0], expected)
         assert labels.wait_for(1)[0].width == len(points)
         wait_until(process.is_running, "bring-up to run on")
