@@ -154,5 +154,5 @@ def typical_scan(drive: DetectedDrive, bundle: CommonDescription) -> DetectedSca
     frame, found = frames[len(frames) // 2]
     shown = chosen(found, found.scores >= SHOWN_SCORE)
     colors = dict(zip(bundle.classes, bundle.colors, strict=True))
-    title = f"{drive.title}: objects with a score of {SHOWN_SCORE} and more"
+    title = f"{drive.title}: scores from {SHOWN_SCORE}"
     return DetectedScan(title, frame.frame.cloud.points, shown, countable_truth(frame, bundle.classes), colors)
