@@ -13,6 +13,7 @@ from perception import ops
 def operations(setting: Setting) -> Iterator[Operation]:
     """Yield the parts one by one."""
     yield from _attention(setting)
+    yield from _convolution(setting)
     yield from _dense(setting)
     yield from _pillars(setting)
 
@@ -31,6 +32,20 @@ def _attention(setting: Setting) -> Iterator[Operation]:
                 moved,
                 4.0 * tokens * size * heads * channels,
             )
+
+
+def _convolution(setting: Setting) -> Iterator[Operation]:
+    tokens, channels, taps = 300 if setting.fast else 16_000, 64, 9
+    order = setting.device.array(np.random.default_rng(0).permutation(tokens).astype(np.int32))
+    kernel = setting.floats(taps, channels)
+    for dtype in (np.float32, np.float16):
+        gated = setting.floats(tokens, 2 * channels, dtype=dtype)
+        yield Operation(
+            f"gated convolution of {tokens} rows of {channels}, {taps} neighbours, {np.dtype(dtype).name}",
+            lambda gated=gated: ops.sequence_convolution(gated, order, [tokens], kernel),
+            3 * tokens * channels * np.dtype(dtype).itemsize,
+            2.0 * tokens * taps * channels,
+        )
 
 
 def _dense(setting: Setting) -> Iterator[Operation]:

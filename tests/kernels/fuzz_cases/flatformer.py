@@ -63,8 +63,8 @@ def fuzz_group_tokens(draw):
 
 
 def fuzz_add_position(draw):
-    half, rows, length = draw.channels(), draw.rows(), draw.integer(1, 20)
-    features = draw.floats(rows, 2 * half, dtype=draw.choice(np.float32, np.float16))
+    half, rows, length, others = draw.channels(), draw.rows(), draw.integer(1, 20), draw.choice(0, 0, 3)
+    features = draw.floats(rows, 2 * half + others, dtype=draw.choice(np.float32, np.float16))[:, others:]
     ops.add_position(features, draw.integers((rows, 3), 0, length - 1), draw.floats(length, half))
 
 
@@ -104,7 +104,9 @@ def _norm(draw, channels):
 def fuzz_linear(draw):
     rows, inputs, outputs, other = draw.rows(most=200), draw.channels(), draw.channels(), draw.rows()
     dtype = draw.choice(np.float32, np.float16)
-    features, weight = draw.floats(rows, inputs, dtype=dtype), draw.floats(outputs, inputs, dtype=dtype)
+    others = draw.choice(0, 0, 5, 8)
+    features = draw.floats(rows, inputs + others, dtype=dtype)[:, :inputs]
+    weight = draw.floats(outputs, inputs, dtype=dtype)
     residual = {
         "residual": draw.floats(other, outputs, dtype=dtype),
         "residual_rows": draw.integers(rows, -1, other - 1),
