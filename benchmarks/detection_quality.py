@@ -60,7 +60,7 @@ def simulated_scans(drives: int, work: Path) -> Iterator[Scan]:
     for file in make_clouds(simulated_drive(data), unseen.seeds, cache_folder(work / "clouds", data)):
         for number, cloud in enumerate(read_clouds(file)):
             assert cloud.boxes is not None
-            yield Scan(f"{file.stem.replace('_', ' ')}, sweep {number}", cloud.points, cloud.boxes)
+            yield Scan(f"drive {int(file.stem.split('_')[1])}.{number}", cloud.points, cloud.boxes)
 
 
 class Measured(NamedTuple):
@@ -105,16 +105,21 @@ def draw(engine: Any, title: str, points: NDArray[np.float32], truth: Boxes3D | 
     found = engine.forward(Frame(PointCloud(points))).boxes
     colors = dict(zip(engine.description.classes, engine.description.colors, strict=True))
     shown = chosen(found, found.scores >= SHOWN_SCORE)
-    title = f"{engine.description.name}: {title}, scores of {SHOWN_SCORE} and more"
+    title = f"{engine.description.name}, {title}: score {SHOWN_SCORE} and more"
     detection_sheet(DetectedScan(title, points, shown, truth, colors)).save(file)
     return shown
 
 
+def expected(points: NDArray[np.float32], truth: Boxes3D, classes: Sequence[str]) -> Boxes3D:
+    """The objects of a bundle's classes that show at least 5 points."""
+    known = np.array([name in classes for name in truth.class_names], bool)
+    return chosen(truth, known & (points_inside(points, truth) >= LEAST_POINTS[0]))
+
+
 def on_real_frame(engine: Any, frame: RealFrame, folder: Path) -> dict[str, Any]:
-    """What is found in a real frame, against its boxes of the bundle's classes that show at least 5 points."""
+    """What is found in a real frame, against the boxes that can be expected."""
     classes = engine.description.classes
-    wanted = np.array([name in classes for name in frame.truth.class_names], bool)
-    truth = chosen(frame.truth, wanted & (points_inside(frame.points, frame.truth) >= LEAST_POINTS[0]))
+    truth = expected(frame.points, frame.truth, classes)
     shown = draw(engine, frame.name, frame.points, truth, folder / f"{engine.description.name}_{frame.name}.png")
     metrics = DetectionMetrics(classes, RANGE_M)
     metrics.add(truth, engine.forward(Frame(PointCloud(frame.points))).boxes)
@@ -162,7 +167,9 @@ def main() -> None:
         name = engine.description.name
         results[name] = in_figures(measure(engine, scans))
         results[name]["real"] = {frame.name: on_real_frame(engine, frame, arguments.out) for frame in frames}
-        draw(engine, scans[0].title, scans[0].points, scans[0].truth, arguments.out / f"{name}_simulated.png")
+        title, points, truth = scans[0]
+        truth = expected(points, truth, engine.description.classes)
+        draw(engine, title, points, truth, arguments.out / f"{name}_simulated.png")
         engine.close()
     print_table(results)
     file = arguments.out / "detection_quality.json"
