@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 from builtin_interfaces.msg import Duration
-from geometry_msgs.msg import Point, Pose, PoseWithCovariance, Quaternion, Vector3
+from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
 from std_msgs.msg import ColorRGBA, Header
 from vision_msgs.msg import (
-    BoundingBox3D,
     Detection3D,
     Detection3DArray,
     ObjectHypothesis,
@@ -26,6 +27,10 @@ BOX_ALPHA, TEXT_HEIGHT_M, ARROW_WIDTH_M = 0.45, 0.8, 0.15
 #: An arrow ends where the object will be in this time; slower objects than this get none.
 ARROW_S, STILL_M_S = 1.0, 0.3
 
+Message = TypeVar("Message")
+#: What messages are copied from: a constructor first makes every part anew, also those that it is given.
+_MARKER, _DETECTION, _RESULT = Marker(), Detection3D(), ObjectHypothesisWithPose()
+
 
 def encode_detections(header: Header, boxes: Boxes3D) -> Detection3DArray:
     """Make detections: array and elements carry the header; class_id is the class's name, size x the length.
@@ -39,9 +44,9 @@ def encode_detections(header: Header, boxes: Boxes3D) -> Detection3DArray:
     for index, (name, identifier) in enumerate(zip(boxes.class_names, ids, strict=True)):
         pose = _pose(boxes, index)
         hypothesis = ObjectHypothesis(class_id=name, score=float(boxes.scores[index]))
-        result = ObjectHypothesisWithPose(hypothesis=hypothesis, pose=PoseWithCovariance(pose=pose))
-        box = BoundingBox3D(center=pose, size=_vector(boxes.sizes[index]))
-        detections.append(Detection3D(header=header, results=[result], bbox=box, id=identifier))
+        result = _like(_RESULT, hypothesis=hypothesis, pose=_like(_RESULT.pose, pose=pose))
+        box = _like(_DETECTION.bbox, center=pose, size=_vector(boxes.sizes[index]))
+        detections.append(_like(_DETECTION, header=header, results=[result], bbox=box, id=identifier))
     return Detection3DArray(header=header, detections=detections)
 
 
@@ -61,8 +66,11 @@ def encode_markers(
     markers = [Marker(header=header, action=Marker.DELETEALL)]
     for index, name in enumerate(boxes.class_names):
         color, pose = colors.get(name, NO_COLOR), _pose(boxes, index)
-        cube = Marker(type=Marker.CUBE, pose=pose, scale=_vector(boxes.sizes[index]), color=_color(color, BOX_ALPHA))
-        text = Marker(
+        cube = _like(
+            _MARKER, type=Marker.CUBE, pose=pose, scale=_vector(boxes.sizes[index]), color=_color(color, BOX_ALPHA)
+        )
+        text = _like(
+            _MARKER,
             type=Marker.TEXT_VIEW_FACING,
             pose=Pose(position=_above(boxes, index), orientation=Quaternion(w=1.0)),
             scale=Vector3(z=TEXT_HEIGHT_M),
@@ -78,13 +86,22 @@ def encode_markers(
     return MarkerArray(markers=markers)
 
 
+def _like(template: Message, **fields: Any) -> Message:
+    """A message with these fields, and otherwise the parts of a template, which nobody changes."""
+    message = copy.copy(template)
+    for name, value in fields.items():
+        setattr(message, name, value)
+    return message
+
+
 def _arrow(boxes: Boxes3D, index: int, color: tuple[int, int, int]) -> Marker | None:
     velocity = boxes.velocities[index]
     if not np.isfinite(velocity).all() or math.hypot(*velocity) < STILL_M_S:
         return None
     begin = boxes.centers[index]
     end = begin + np.array([*velocity, 0.0]) * ARROW_S
-    return Marker(
+    return _like(
+        _MARKER,
         type=Marker.ARROW,
         points=[_point(begin), _point(end)],
         scale=Vector3(x=ARROW_WIDTH_M, y=2 * ARROW_WIDTH_M),
@@ -95,9 +112,8 @@ def _arrow(boxes: Boxes3D, index: int, color: tuple[int, int, int]) -> Marker | 
 
 def _pose(boxes: Boxes3D, index: int) -> Pose:
     half = float(boxes.yaws[index]) / 2
-    return Pose(
-        position=_point(boxes.centers[index]), orientation=Quaternion(x=0.0, y=0.0, z=math.sin(half), w=math.cos(half))
-    )
+    turned = Quaternion(x=0.0, y=0.0, z=math.sin(half), w=math.cos(half))
+    return _like(_MARKER.pose, position=_point(boxes.centers[index]), orientation=turned)
 
 
 def _above(boxes: Boxes3D, index: int) -> Point:
