@@ -12,7 +12,7 @@ from perception.bundle.index_checks import check_indices
 from perception.bundle.operations import check_graph, multiplications
 from perception.bundle.voxelnet import VoxelNetSettings
 from perception.export.centerpoint import lower_centerpoint
-from perception.export.flatformer import MAPS
+from perception.export.map_detector import MAPS
 from perception.golden.bevfusion import sweep
 from perception.golden.cases import load_case
 from perception.models.centerpoint import CenterPoint

@@ -11,7 +11,8 @@ import torch
 
 from perception.bundle.detection import FlatFormerSettings
 from perception.bundle.operations import check_graph, multiplications
-from perception.export.flatformer import MAPS, lower_flatformer
+from perception.export.flatformer import lower_flatformer
+from perception.export.map_detector import MAPS
 from perception.golden.cases import load_case
 from perception.models.flatformer import FlatFormer
 from perception.nn.pillar_backends import REFERENCE

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from perception.bundle.graph import Graph, Operation, Spec
+from perception.bundle.graph import Operation
 from perception.bundle.voxelnet import Shape, VoxelNetSettings, WindowSettings
-from perception.export.flatformer import BEV, RESULT, DensePart
-from perception.export.lowering import LoweredNetwork, lower
-from perception.export.tracing import trace
+from perception.export.lowering import LoweredNetwork
+from perception.export.map_detector import with_dense_part
+from perception.export.writing import operation
 from perception.models.centerpoint import CenterPoint
 from perception.nn.voxelnet import NORM_EPS
 
@@ -21,20 +21,10 @@ PREFIX = "middle_encoder."
 
 
 def lower_centerpoint(detector: CenterPoint) -> LoweredNetwork:
-    """Express a detector in operations of the executor; as `perception.export.flatformer.lower_flatformer`.
-
-    Raises:
-        ConfigurationError: a dense layer that no region can hold.
-    """
-    settings = detector.settings
-    shape = (1, settings.map_channels, *settings.grid_size)
-    dense = lower(trace(DensePart(detector).eval()), {"map": Spec(dtype="float32", shape=shape)})
-    points = Spec(dtype="float32", shape=("points", settings.point_channels))
-    (region,) = dense.graph.operations
-    writer = _Writer(settings)
-    operations = (*writer.tables(), *writer.encoder(), writer.bev(), region)
-    graph = Graph(inputs={"points": points}, outputs={"maps": dense.graph.outputs["scores"]}, operations=operations)
-    return LoweredNetwork(graph, dense.regions, writer.twins | {dense.graph.outputs["scores"]: RESULT})
+    """Express a detector in operations of the executor; see `perception.export.map_detector.with_dense_part`."""
+    writer = _Writer(detector.settings)
+    encoder = [*writer.tables(), *writer.encoder(), writer.bev()]
+    return with_dense_part(detector, detector.settings.map_channels, encoder, writer.twins)
 
 
 class _Writer:
@@ -48,7 +38,7 @@ class _Writer:
         self._settings = settings
         self._shapes = list(settings.shapes())
         self._features = "voxels"
-        self.twins: dict[str, str] = {"map": BEV}
+        self.twins: dict[str, str] = {}
 
     def tables(self) -> Iterator[Operation]:
         """Voxels, and for every stage its neighbours and the windows of the next one."""
@@ -58,13 +48,13 @@ class _Writer:
         for name, values in places.items():
             attributes |= {f"{name}_{axis}_m": float(value) for axis, value in zip(AXES, values, strict=True)}
         outputs = {"coords": "coords_0", "features": "voxels"}
-        yield _operation("voxelize", "voxels", {"points": "points"}, outputs, attributes | {"rows": _rows(0)})
+        yield operation("voxelize", "voxels", {"points": "points"}, outputs, attributes | {"rows": _rows(0)})
         for level, step in enumerate((*settings.steps, settings.output_step)):
             given = {"coords": f"coords_{level}"}
-            yield _operation("submanifold_table", f"neighbours_{level}", given, {"table": f"neighbours_{level}"})
+            yield operation("submanifold_table", f"neighbours_{level}", given, {"table": f"neighbours_{level}"}, {})
             made = {"coords": f"coords_{level + 1}", "table": f"windows_{level}"}
             window = _window(step, self._shapes[level]) | {"rows": _rows(level + 1)}
-            yield _operation("window_table", f"windows_{level}", given, made, window)
+            yield operation("window_table", f"windows_{level}", given, made, window)
 
     def encoder(self) -> Iterator[Operation]:
         """The convolutions, under the names of their weights."""
@@ -82,7 +72,7 @@ class _Writer:
         """The map."""
         where = {"features": self._features, "coords": f"coords_{len(self._shapes) - 1}"}
         shape = {"shape": _axes(self._shapes[-1])}
-        return _operation("voxels_to_map", "bev", where, {"map": "map"}, shape, "bev")
+        return operation("voxels_to_map", "bev", where, {"map": "map"}, shape, "bev")
 
     def _block(self, name: str, table: str) -> Iterator[Operation]:
         entering = self._features
@@ -99,8 +89,8 @@ class _Writer:
         self._features = name
         stage = name.removeprefix(PREFIX).removeprefix("encoder_layers.").partition(".")[0]
         attributes = {"relu": True, "norm_epsilon": NORM_EPS}
-        operation = _operation("sparse_convolution", name, inputs, {"features": name}, attributes, stage)
-        return operation.model_copy(update={"weights": {"kernel": f"{name}.weight", "norm": norm}})
+        convolution = operation("sparse_convolution", name, inputs, {"features": name}, attributes, stage)
+        return convolution.model_copy(update={"weights": {"kernel": f"{name}.weight", "norm": norm}})
 
 
 def _rows(level: int) -> str:
@@ -115,14 +105,3 @@ def _window(step: WindowSettings, shape: Shape) -> dict[str, Any]:
 
 def _axes(values: Shape) -> dict[str, int]:
     return dict(zip(AXES, values, strict=True))
-
-
-def _operation(
-    op: str,
-    name: str,
-    inputs: dict[str, str],
-    outputs: dict[str, str],
-    attributes: dict[str, Any] | None = None,
-    stage: str = "maps",
-) -> Operation:
-    return Operation(name=name, op=op, stage=stage, inputs=inputs, outputs=outputs, attributes=attributes or {})

@@ -9,63 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
 from perception.bundle.definitions.pillars import PLACE_CHANNELS
-from perception.bundle.detection import HEAD_MAPS, FlatFormerSettings
-from perception.bundle.graph import Graph, Operation, Spec
+from perception.bundle.detection import FlatFormerSettings
+from perception.bundle.graph import Operation
 from perception.export.flat_attention import attention_operations
-from perception.export.lowering import LoweredNetwork, lower
-from perception.export.tracing import trace
+from perception.export.lowering import LoweredNetwork
+from perception.export.map_detector import with_dense_part
 from perception.export.writing import layer, operation
-from perception.models.detector import MapDetector
 from perception.models.flatformer import FlatFormer
 from perception.nn.bev import NORM_EPS
 from perception.nn.flat_attention import WALKS
 
-#: What the head's maps are in the order of the channels of the output "maps": the regression, then the heat map.
-MAPS = (*HEAD_MAPS, "heatmap")
-#: What the record of a detector calls its bird's-eye-view map and its result.
-BEV, RESULT = "bev", "maps"
-
-
-class DensePart(nn.Module):
-    """Backbone, neck and head of a detector; the head's maps side by side.
-
-    Args:
-        detector: whose.
-    """
-
-    def __init__(self, detector: MapDetector) -> None:
-        super().__init__()
-        self.backbone, self.neck, self.bbox_head = detector.backbone, detector.neck, detector.bbox_head
-
-    def forward(self, bev: Tensor) -> Tensor:
-        """Compute float [B, channels, H, W] from [B, C, H, W]."""
-        maps = self.bbox_head(self.neck(self.backbone(bev)))
-        return torch.cat([maps[name] for name in MAPS], 1)
-
 
 def lower_flatformer(detector: FlatFormer) -> LoweredNetwork:
-    """Express a detector in operations of the executor.
-
-    Returns:
-        A graph from "points" float32 ["points", C] to "maps" float32 [1, channels of all MAPS, H, W]; twins are names
-        of modules, `BEV` and `RESULT`.
-
-    Raises:
-        ConfigurationError: a dense layer that no region can hold.
-    """
-    settings = detector.settings
-    shape = (1, settings.channels, *settings.grid_size)
-    dense = lower(trace(DensePart(detector).eval()), {"map": Spec(dtype="float32", shape=shape)})
-    points = Spec(dtype="float32", shape=("points", settings.point_channels))
-    (region,) = dense.graph.operations
-    writer = _Writer(settings)
-    operations = (*writer.tables(), *writer.pillars(), *writer.transformer(), writer.bev(), region)
-    graph = Graph(inputs={"points": points}, outputs={"maps": dense.graph.outputs["scores"]}, operations=operations)
-    return LoweredNetwork(graph, dense.regions, writer.twins | {dense.graph.outputs["scores"]: RESULT})
+    """Express a detector in operations of the executor; see `perception.export.map_detector.with_dense_part`."""
+    writer = _Writer(detector.settings)
+    encoder = [*writer.tables(), *writer.pillars(), *writer.transformer(), writer.bev()]
+    return with_dense_part(detector, detector.settings.channels, encoder, writer.twins)
 
 
 class _Writer:
@@ -140,7 +100,6 @@ class _Writer:
     def bev(self) -> Operation:
         """The map."""
         where = {"features": self._features, "coords": "coords"}
-        self.twins["map"] = BEV
         return operation("pillars_to_map", "bev", where, {"map": "map"}, self._map, "pillars")
 
     def _transformer_layer(self, name: str, walk: int) -> Iterator[Operation]:

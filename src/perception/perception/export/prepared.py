@@ -14,8 +14,9 @@ from perception.bundle.format import CommonDescription
 from perception.configuration import ConfigurationError
 from perception.export.centerpoint import lower_centerpoint
 from perception.export.comparison import Recorded
-from perception.export.flatformer import BEV, RESULT, DensePart, lower_flatformer
+from perception.export.flatformer import lower_flatformer
 from perception.export.lowering import LoweredNetwork, lower
+from perception.export.map_detector import BEV, RESULT, DensePart
 from perception.export.self_check import made_up_street
 from perception.export.tracing import trace
 from perception.export.verification import check_record
