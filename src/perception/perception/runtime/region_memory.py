@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from perception.bundle.graph import Spec
+from perception.bundle.graph import Operation, Spec
 from perception.bundle.loading import Bundle
 from perception.runtime.dense.region import load_region
 
@@ -36,20 +36,26 @@ def region_bytes(bundle: Bundle[Any], runs: Sequence[Mapping[str, int]], threads
     stored = sum(len(bundle.contents[file]) for file in files)
     if not files or not _engine_is_there():
         return stored
+    tried = [runs[int(number)] for number in np.linspace(0, len(runs) - 1, MOST_RUNS).round()]
+    # Made before: what a region is given lies in the memory of what made it.
+    inputs = {id(counts): [_inputs(bundle, operation, counts) for operation in operations] for counts in tried}
     try:
         _RESET.write_text(_FORGET_PEAK)
     except OSError:
         return stored
     before = _resident_bytes("VmRSS")
     regions = {file: load_region(bundle.folder / file, "cpu", threads, bundle.contents[file]) for file in files}
-    for number in np.linspace(0, len(runs) - 1, MOST_RUNS).round():
-        for operation in operations:
-            specs = {role: bundle.graph.specs[value] for role, value in operation.inputs.items()}
-            inputs = {role: _zeros(spec, runs[int(number)]) for role, spec in specs.items()}
-            regions[str(operation.attributes["file"])].run(inputs)
+    for counts in tried:
+        for operation, given in zip(operations, inputs[id(counts)], strict=True):
+            regions[str(operation.attributes["file"])].run(given)
     for region in regions.values():
         region.close()
     return max(stored, _resident_bytes("VmHWM") - before)
+
+
+def _inputs(bundle: Bundle[Any], operation: Operation, counts: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """Zeros for the inputs of a region, in memory that is really there."""
+    return {role: _zeros(bundle.graph.specs[value], counts) for role, value in operation.inputs.items()}
 
 
 def _engine_is_there() -> bool:
@@ -62,7 +68,8 @@ def _engine_is_there() -> bool:
 
 
 def _zeros(spec: Spec, counts: Mapping[str, int]) -> np.ndarray:
-    return np.zeros([counts[size] if isinstance(size, str) else size for size in spec.shape], spec.dtype)
+    shape = [counts[size] if isinstance(size, str) else size for size in spec.shape]
+    return np.full(shape, 0, spec.dtype)
 
 
 def _resident_bytes(name: str) -> int:
