@@ -11,16 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from perception.bundle.detection import FlatFormerSettings
-from perception.bundle.format import DetectionDescription
-from perception.bundle.graph import GRAPH_FILE
-from perception.bundle.writer import write_described
-from perception.export.exporter import graph_json
-from perception.export.flatformer import lower_flatformer
-from perception.export.sources import parse_training
-from perception.paths import find_bundle, share_folder
-from tests.export.test_detectors import source_of
-from tests.export.test_flatformer import drawn_network
+from perception.paths import find_bundle
 
 THREADS = 2
 MEASURE = """
@@ -52,26 +43,13 @@ print((kibibytes("VmHWM") - before) * 1024)
 """
 
 
-@pytest.fixture
-def street_detector(tmp_path: Path) -> Path:
-    """The demo's FlatFormer with drawn weights, as a bundle."""
-    settings = parse_training(share_folder() / "config/training/flatformer_street.yaml").network
-    assert isinstance(settings, FlatFormerSettings)
-    network = drawn_network(settings)
-    lowered = lower_flatformer(network)
-    tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    files = {GRAPH_FILE: graph_json(lowered.graph), **lowered.regions}
-    values = {**source_of(network).values, "engine": "native"}
-    write_described(DetectionDescription, tmp_path / "street", values, tensors, files=files)
-    return tmp_path / "street"
-
-
-@pytest.mark.parametrize("name", ["full size", "detector", "spvcnn_street", "spvnas_street", "pvcnn_street"])
+@pytest.mark.parametrize(
+    "name", ["full size", "spvcnn_street", "spvnas_street", "pvcnn_street", "flatformer_street", "pointpillars_street"]
+)
 def test_what_is_stated_is_what_a_process_takes(
     name: str, semantic_kitti_scan: Path, request: pytest.FixtureRequest
 ) -> None:
-    made = {"full size": "full_size_bundle", "detector": "street_detector"}
-    bundle = request.getfixturevalue(made[name]) if name in made else find_bundle(name)
+    bundle = request.getfixturevalue("full_size_bundle") if name == "full size" else find_bundle(name)
     stated = json.loads(output_of("-m", "perception.cli", "inspect", bundle, "--cloud", semantic_kitti_scan, "--json"))
     peak_bytes = int(output_of("-c", MEASURE, bundle, semantic_kitti_scan, THREADS))
     assert np.isclose(stated["memory_bytes"]["total"], peak_bytes, rtol=0.2)
