@@ -88,12 +88,12 @@ def fuzz_attention_of_damaged_groups(draw):
 
 
 def fuzz_sequence_convolution(draw):
-    counts, channels, size = [draw.rows(most=300), draw.rows(), draw.rows()], draw.channels(), draw.integer(0, 33)
-    tokens = sum(counts)
+    counts, channels = [draw.rows(most=300), draw.rows(), draw.rows()], draw.channels()
+    size, tokens = draw.choice(1, 3, 5, 9, 31, 31, draw.integer(0, 33)), sum(counts)
     gated = draw.floats(tokens, 2 * channels, dtype=draw.choice(np.float32, np.float16), scale=draw.choice(1, 300))
     ordered = draw.put(draw.random.permutation(tokens).astype(np.int32))
-    order = draw.choice(None, ordered, ordered, draw.integers(tokens, 0, max(tokens - 1, 0)))
-    counts = draw.choice(counts, counts, counts, [tokens, 1], [-1, tokens + 1])
+    order = draw.choice(None, ordered, ordered, ordered, draw.integers(tokens, 0, max(tokens - 1, 0)))
+    counts = draw.choice(*[counts] * 8, [tokens, 1], [-1, tokens + 1])
     ops.sequence_convolution(gated, order, counts, draw.floats(size, channels))
 
 
