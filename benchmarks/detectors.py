@@ -5,8 +5,8 @@
 
 BUNDLE is a folder or a name in config/models. CONFIGURATION is a file or a name in config/training; its network gets
 drawn weights, which cost the same but find nothing: their maps hold hundreds of weak peaks, so that "boxes" takes the
-most that it can. By default the three networks of the demo are compared, drawn. Every round runs every detector once,
-so that what else the machine does meets all of them. Writes out/bench/detectors.json.
+most that it can. By default the networks of the street configurations are compared, drawn. Every round runs every
+detector once, so that what else the machine does meets all of them. Writes out/bench/detectors.json.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from perception.training.command import load_configuration
 from perception.training.detection.settings import DetectionSettings
 from perception.types import Frame, PointCloud
 
-DEMO = ("flatformer_street", "pointpillars_street", "centerpoint_street")
+DEMO = ("flatformer_street", "flatformer_lite_street", "pointpillars_street", "centerpoint_street")
 STAGES = ("points", "maps", "network", "boxes")
 MIB, MB = 1 << 20, 1_000_000
 

@@ -62,6 +62,7 @@ def seeing_network(changes: dict[str, Any] | None = None) -> FlatFormer:
 
 NETWORKS = {
     "flatformer": (seeing_network, REFERENCE),
+    "lite blocks": (lambda: seeing_network({"block": "lite"}), REFERENCE),
     "pointpillars": (lambda: seeing_network({"blocks": 0}), REFERENCE),
     "two sweeps": (lambda: seeing_network({"point_channels": 5, "window": 3, "group_size": 5}), REFERENCE),
     "centerpoint": (lambda: seeing(test_centerpoint.drawn_network()), backends.REFERENCE),
@@ -231,7 +232,7 @@ def test_a_training_configuration_with_weights(tmp_path: Path, capsys: pytest.Ca
     assert load_bundle(tmp_path / "out").description.name == "ours"
 
 
-@pytest.mark.parametrize("name", ["flatformer_street", "pointpillars_street"])
+@pytest.mark.parametrize("name", ["flatformer_street", "flatformer_lite_street", "pointpillars_street"])
 def test_training_configurations_are_read_as_training_reads_them(name: str) -> None:
     ours, theirs = parse_training(share_folder() / "config/training" / f"{name}.yaml"), load_configuration(name)
     for key in ("name", "task", "network", "classes", "decoding", "half_weights"):
