@@ -17,6 +17,8 @@ from perception import ops
 ATTENTION = ((69, 8, 16, 2.0), (144, 8, 16, 2.0), (69, 4, 32, 2.0), (144, 4, 32, 2.0))
 TOKENS, FEWER_TOKENS = 16_000, 2_000
 SIZE, WINDOW = (468, 468), (13, 13)
+WALK = ops.WindowWalk(1, SIZE, WINDOW, "x", shifted=True)
+GRID = ops.PillarGrid((-74.88, -74.88, -2.0), (0.32, 0.32, 6.0), *SIZE)
 
 
 def draw(*shape: int) -> np.ndarray:
@@ -41,11 +43,14 @@ def attention_case(context: Context, size: int, heads: int, channels: int, requi
     return Case(name, ours, "torch scaled_dot_product_attention", peer, required)
 
 
-def layer_attention_case(context: Context, size: int, heads: int, channels: int) -> Case:
-    """Attend from rows in any order to rows in that order, as a layer does; the last group repeats tokens."""
-    tokens = FEWER_TOKENS if context.fast else TOKENS
+def layer_attention_case(context: Context, coords: np.ndarray, size: int, heads: int, channels: int) -> Case:
+    """Attend between the pillars of the scan along a walk through windows, as a layer does.
+
+    Rows are read and written where they lie, by the kernel and by the peer; the last group repeats tokens.
+    """
+    tokens = len(coords)
     q, k, v = (draw(tokens, heads * channels) + np.float32(0.1 * seed) for seed in range(3))
-    order = np.random.default_rng(0).permutation(tokens).astype(np.int32)
+    order = ops.window_order(coords, WALK, context.threads)
     groups = ops.group_tokens([tokens], size, like=q)
     tensors = [torch.from_numpy(x) for x in (q, k, v)]
     sequence, slots = torch.from_numpy(order).long(), torch.from_numpy(groups.win2flat).long()
@@ -60,8 +65,9 @@ def layer_attention_case(context: Context, size: int, heads: int, channels: int)
     def ours() -> object:
         return ops.group_attention(q, k, v, heads, groups, order, threads=context.threads)
 
-    name = f"attention of {tokens} tokens by index, groups of {size}, {heads} x {channels}"
-    return Case(name, ours, "torch gather + attention + scatter", peer)
+    np.testing.assert_allclose(ours(), peer().numpy(), rtol=0, atol=1e-5)
+    name = f"attention of {tokens} pillars along a walk, groups of {size}, {heads} x {channels}"
+    return Case(name, ours, "torch gather + attention + scatter", peer, 2.0)
 
 
 def linear_case(context: Context, inputs: int, outputs: int, activation: ops.feed_forward.Activation) -> Case:
@@ -101,18 +107,15 @@ def flatformer_key(coords: Tensor, shifted: bool) -> Tensor:
 def window_case(context: Context, coords: np.ndarray) -> Case:
     """Sort the occupied cells of a scan along shifted windows."""
     there = torch.from_numpy(coords)
-    walk = ops.WindowWalk(1, SIZE, WINDOW, "x", shifted=True)
     name = f"window order of {len(coords)} pillars"
     peer: Callable[[], Tensor] = lambda: torch.argsort(flatformer_key(there, True))  # noqa: E731
-    return Case(name, lambda: ops.window_order(coords, walk, context.threads), "torch keys + argsort", peer)
+    return Case(name, lambda: ops.window_order(coords, WALK, context.threads), "torch keys + argsort", peer)
 
 
-def pillar_cases(context: Context) -> list[Case]:
+def pillar_cases(context: Context, found: ops.Pillars) -> list[Case]:
     """Find the pillars of the scan, order them, and lay them out as a map."""
-    grid = ops.PillarGrid((-74.88, -74.88, -2.0), (0.32, 0.32, 6.0), *SIZE)
-    found = ops.find_pillars(context.points, grid, threads=context.threads)
     points = torch.from_numpy(context.points)
-    minimum, size = torch.tensor(grid.minimum_m), torch.tensor(grid.size_m)
+    minimum, size = torch.tensor(GRID.minimum_m), torch.tensor(GRID.size_m)
 
     def peer() -> tuple[Tensor, ...]:
         cells = torch.floor((points[:, :3] - minimum) / size).long()
@@ -132,7 +135,7 @@ def pillar_cases(context: Context) -> list[Case]:
 
     name = f"pillars of {len(points)} points"
     return [
-        Case(name, lambda: ops.find_pillars(context.points, grid, threads=context.threads), "torch unique", peer),
+        Case(name, lambda: ops.find_pillars(context.points, GRID, threads=context.threads), "torch unique", peer),
         window_case(context, found.coords),
         Case(f"map of {len(found.coords)} pillars, 128 channels", ours_map, "torch index_put", peer_map),
     ]
@@ -140,7 +143,8 @@ def pillar_cases(context: Context) -> list[Case]:
 
 def cases(context: Context) -> list[Case]:
     """Set FlatFormer's parts beside plain PyTorch."""
+    found = ops.find_pillars(context.points, GRID, threads=context.threads)
     attention = [attention_case(context, *shape) for shape in ATTENTION]
-    attention += [layer_attention_case(context, *shape[:3]) for shape in ATTENTION[:2]]
+    attention += [layer_attention_case(context, found.coords, *shape[:3]) for shape in ATTENTION[:2]]
     dense = [linear_case(context, 128, 256, "gelu"), linear_case(context, 256, 128, "none")]
-    return [*attention, *dense, *pillar_cases(context)]
+    return [*attention, *dense, *pillar_cases(context, found)]

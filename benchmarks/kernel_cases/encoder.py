@@ -51,6 +51,12 @@ def make_executor(network: FlatFormer, threads: int) -> GraphExecutor:
     return GraphExecutor(checked, Setting(tensors, HOST, threads, {}))
 
 
+def cloud_for(context: Context, settings: FlatFormerSettings) -> np.ndarray:
+    """The scan's points in the network's range, with as many features as it takes."""
+    more = np.zeros((len(context.points), settings.point_channels - context.points.shape[1]), np.float32)
+    return points_in_range(np.hstack([context.points, more]), settings.range_m)
+
+
 def part_of(name: str) -> str:
     """Which part of the encoder an operation belongs to, by its name."""
     for parts in (("walk_",), ("groups",), ("position", "queries_keys", "values", "attention", "projection")):
@@ -102,8 +108,7 @@ def encoder_cases(context: Context, window: int, size: int) -> list[Case]:
     settings = FlatFormerSettings(window=window, group_size=size, pillar_m=pillar_m, range_m=range_m)
     network = drawn_encoder(settings)
     executor = make_executor(network, context.threads)
-    elongation = np.zeros((len(context.points), settings.point_channels - context.points.shape[1]), np.float32)
-    points = points_in_range(np.hstack([context.points, elongation]), settings.range_m)
+    points = cloud_for(context, settings)
     inputs: dict[str, Any] = {"points": points}
     cloud = torch.from_numpy(points)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from benchmarks.kernel_cases import Case, Context
 from benchmarks.kernel_cases.attention import FEWER_TOKENS, TOKENS, draw
-from benchmarks.kernel_cases.encoder import drawn_encoder, fastest_parts_ms, make_executor, part_of
+from benchmarks.kernel_cases.encoder import cloud_for, drawn_encoder, fastest_parts_ms, make_executor, part_of
 from benchmarks.kernel_cases.networks import frame_counts
 from perception import ops
 from perception.bundle.detection import FlatFormerSettings
@@ -25,7 +25,6 @@ from perception.export.flatformer import lower_flatformer
 from perception.models.flatformer import FlatFormer
 from perception.ops import reference_pillars
 from perception.runtime.dense.region import load_region
-from perception.runtime.detections import points_in_range
 from perception.runtime.executor import GraphExecutor
 from perception.runtime.place import HOST
 from perception.runtime.steps import Setting
@@ -86,12 +85,6 @@ def network_case(context: Context, settings: FlatFormerSettings) -> Case:
     inputs = {"points": cloud_for(context, settings)}
     name = f"network of {settings.channels} channels, {len(inputs['points'])} points to maps"
     return Case(name, lambda: lite.run(inputs), "plain blocks", lambda: plain.run(inputs))
-
-
-def cloud_for(context: Context, settings: FlatFormerSettings) -> np.ndarray:
-    """The scan's points in the network's range, with as many features as it takes."""
-    more = np.zeros((len(context.points), settings.point_channels - context.points.shape[1]), np.float32)
-    return points_in_range(np.hstack([context.points, more]), settings.range_m)
 
 
 def whole_executor(network: FlatFormer, threads: int) -> GraphExecutor:
