@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 #include <vector>
 
 #include "attention/cuda.hpp"
@@ -48,11 +49,13 @@ Slots resolve_slots(const pk_attention& call) {
   return slots;
 }
 
-// What one thread works in: queries, keys and values of some heads of a group, and one block of queries.
+// What one thread works in: queries of some heads of a group, keys and values where they must be copied, and one block
+// of queries.
 struct Workspace {
   explicit Workspace(int64_t features)
       : heads(features), scores(kLargestGroup * kMostQueries), output(kMostChannels * kMostQueries) {}
   AlignedFloats heads, scores, output;
+  int64_t k_begins[kLargestGroup], v_begins[kLargestGroup];
 };
 
 template <typename Stored>
@@ -62,11 +65,13 @@ class GroupAttention {
       : call_(call),
         slots_(slots),
         padded_((call.head_dim + 7) / 8 * 8),
+        in_place_(attention_loops().in_place && std::is_same_v<Stored, float> && padded_ == call.head_dim),
         keys_step_(call.group_size * padded_),
         queries_step_((call.group_size + kMostQueries - 1) / kMostQueries * kMostQueries * padded_),
-        heads_(std::clamp<int64_t>(kMostFeatures / (2 * keys_step_ + queries_step_), 1, call.heads)) {}
+        floats_of_head_(queries_step_ + (in_place_ ? 0 : 2 * keys_step_)),
+        heads_(std::clamp<int64_t>(kMostFeatures / floats_of_head_, 1, call.heads)) {}
 
-  Workspace workspace() const { return Workspace(heads_ * (2 * keys_step_ + queries_step_)); }
+  Workspace workspace() const { return Workspace(heads_ * floats_of_head_); }
 
   void run(int64_t group, Workspace& work) const {
     const int64_t slot = group * call_.group_size;
@@ -85,18 +90,28 @@ class GroupAttention {
 
   void attend_heads(int64_t slot, int64_t head, int64_t heads, Workspace& work) const {
     float* q = work.heads.data();
-    float* k = q + heads_ * queries_step_;
-    float* v = k + heads_ * keys_step_;
+    float* room = q + heads_ * queries_step_;
     read(call_.q, call_.q_stride, slot, head, heads, call_.scale * kLog2E, q, queries_step_);
-    read(call_.k, call_.k_stride, slot, head, heads, 1.0F, k, keys_step_);
-    read(call_.v, call_.v_stride, slot, head, heads, 1.0F, v, keys_step_);
-    for (int64_t i = 0; i < heads; ++i, q += queries_step_, k += keys_step_, v += keys_step_) {
+    GroupRows k = group_rows(call_.k, call_.k_stride, slot, head, heads, room, work.k_begins);
+    GroupRows v = group_rows(call_.v, call_.v_stride, slot, head, heads, room + heads_ * keys_step_, work.v_begins);
+    const int64_t step = in_place_ ? call_.head_dim : keys_step_;
+    for (int64_t i = 0; i < heads; ++i, q += queries_step_, k.first += step, v.first += step) {
       std::fill(q + keys_step_, q + queries_step_, 0.0F);  // queries that fill up the last block
       attend_head(slot, head + i, q, k, v, work);
     }
   }
 
-  void attend_head(int64_t slot, int64_t head, const float* q, const float* k, const float* v, Workspace& work) const {
+  // Keys or values from a head on: floats that fill whole vectors where they lie, since to copy them takes a sixth of
+  // the whole attention, and a group stays in the second-level cache as it is.
+  GroupRows group_rows(const void* features, int64_t stride, int64_t slot, int64_t head, int64_t heads, float* room,
+                       int64_t* begins) const {
+    if (!in_place_) read(features, stride, slot, head, heads, 1.0F, room, keys_step_);
+    for (int64_t i = 0; i < call_.group_size; ++i)
+      begins[i] = in_place_ ? slots_.rows[static_cast<size_t>(slot + i)] * stride : i * padded_;
+    return {in_place_ ? static_cast<const float*>(features) + head * call_.head_dim : room, begins};
+  }
+
+  void attend_head(int64_t slot, int64_t head, const float* q, GroupRows k, GroupRows v, Workspace& work) const {
     for (int64_t done = 0; done < call_.group_size;) {
       const int64_t rest = call_.group_size - done;
       const int64_t queries = rest > kMostQueries / 2 ? kMostQueries : kMostQueries / 2;
@@ -118,8 +133,10 @@ class GroupAttention {
   const pk_attention& call_;
   const Slots& slots_;
   int64_t padded_;
+  bool in_place_;
   int64_t keys_step_;
   int64_t queries_step_;
+  int64_t floats_of_head_;
   int64_t heads_;  // read at a time
 };
 

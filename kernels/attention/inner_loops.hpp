@@ -24,11 +24,17 @@ struct HeadRows {
   int64_t head_step;  // floats
 };
 
+// The keys or values of a group in one head: row i begins at first + begins[i].
+struct GroupRows {
+  const float* first;
+  const int64_t* begins;
+};
+
 // Attention of a block of queries to all keys of their group; one head.
 struct AttentionBlock {
   const float* q;    // [queries, channels], scaled such that the weights are powers of 2
-  const float* k;    // [keys, channels]
-  const float* v;    // [keys, channels]
+  GroupRows k;       // [keys, channels]
+  GroupRows v;       // [keys, channels]
   int64_t keys;      // at least 1
   int64_t channels;  // a multiple of 8
   float* scores;     // [keys, queries], room to work in
@@ -38,6 +44,9 @@ struct AttentionBlock {
 struct AttentionLoops {
   void (*read_heads[2])(const HeadRows&);    // float and Half
   void (*attend[2])(const AttentionBlock&);  // blocks of 8 and of 16 queries
+  // Whether keys and values are best used where they lie. Narrow vectors pass over them so often that it pays to copy
+  // them side by side into the first-level cache.
+  bool in_place;
 };
 
 PK_TABLE_OF_EVERY_SET(AttentionLoops, attention_loops)

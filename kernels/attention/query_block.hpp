@@ -25,13 +25,15 @@ inline void score_keys(QueryBlock<kFloats, kVectors>& block, int64_t key) {
   constexpr int kLanes = kFloats * kVectors;
   const int64_t channels = block.call.channels;
   Vector<kFloats> scores[kKeys][kVectors] = {};
-  const float* k = block.call.k + key * channels;
+  const float* k[kKeys];
+#pragma GCC unroll 8
+  for (int i = 0; i < kKeys; ++i) k[i] = block.call.k.first + block.call.k.begins[key + i];
   for (int64_t c = 0; c < channels; ++c) {
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
       const Vector<kFloats> q = load<kFloats>(block.queries + c * kLanes + v * kFloats);
 #pragma GCC unroll 8
-      for (int i = 0; i < kKeys; ++i) scores[i][v] += k[i * channels + c] * q;
+      for (int i = 0; i < kKeys; ++i) scores[i][v] += k[i][c] * q;
     }
   }
 #pragma GCC unroll 8
@@ -78,12 +80,12 @@ inline void weigh(QueryBlock<kFloats, kVectors>& block) {
 template <int kLanes, int kFloats, int kVectors, int kQueries>
 inline void sum_values(const AttentionBlock& call, int64_t query, int64_t channel, const float* scales) {
   Vector<kFloats> sums[kQueries][kVectors] = {};
-  const float* value = call.v + channel;
+  const float* values = call.v.first + channel;
   const float* weights = call.scores + query;
-  for (int64_t key = 0; key < call.keys; ++key, value += call.channels, weights += kLanes) {
+  for (int64_t key = 0; key < call.keys; ++key, weights += kLanes) {
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
-      const Vector<kFloats> part = load<kFloats>(value + v * kFloats);
+      const Vector<kFloats> part = load<kFloats>(values + call.v.begins[key] + v * kFloats);
 #pragma GCC unroll 16
       for (int i = 0; i < kQueries; ++i) sums[i][v] += weights[i] * part;
     }
