@@ -64,8 +64,9 @@ def metrics(finished, out):
 def test_the_terminal_shows_the_lines_that_matter_and_no_more(finished, out, metrics):
     assert finished.stderr == ""
     lines = [line for line in finished.stdout.splitlines() if line.strip()]
-    assert len(lines) <= 13
+    assert len(lines) <= 16
     assert f"mean IoU {metrics['segmentation']['mean_iou']:.3f}" in finished.stdout
+    assert f"mAP {metrics['detection']['mean_average_precision']:.3f}" in finished.stdout
     assert str(out / "report.html") in finished.stdout
 
 
@@ -77,19 +78,34 @@ def test_every_frame_of_the_drive_is_accounted_for(metrics):
     assert frames["out"] + sum(frames["dropped_by_reason"].values()) == FRAMES
 
 
-def test_every_frame_that_came_out_was_timed(metrics):
-    counts = {stage: summary["count"] for stage, summary in metrics["latency_ms"].items()}
+def test_every_frame_of_the_detector_is_accounted_for(metrics):
+    detection = metrics["detection"]
+    frames = detection["frames"]
+    assert detection["bundle"] == "flatformer_street"
+    assert frames["in"] == FRAMES
+    assert frames["out"] >= 1
+    assert frames["out"] + sum(frames["dropped_by_reason"].values()) == FRAMES
+    assert sum(detection["objects"].values()) > 0
+    assert detection["average_precision"].keys() == detection["objects"].keys()
+
+
+@pytest.mark.parametrize("task", ["segmentation", "detection"])
+def test_every_frame_that_came_out_was_timed(metrics, task):
+    part = metrics if task == "segmentation" else metrics["detection"]
+    counts = {stage: summary["count"] for stage, summary in part["latency_ms"].items()}
     assert {"decode", "inference", "publish", "overhead", "total"} <= set(counts)
-    assert counts["total"] == metrics["frames"]["out"]
+    assert counts["total"] == part["frames"]["out"]
 
 
 def test_the_report_has_pictures(finished, out):
-    assert (out / "report.html").read_text().count("data:image/webp") == 6
-    assert (out / "pictures" / "drive_1.png").stat().st_size > 10_000
+    assert (out / "report.html").read_text().count("data:image/webp") == 7
+    for name in ("drive_1", "objects_1"):
+        assert (out / "pictures" / f"{name}.png").stat().st_size > 10_000
 
 
 def test_no_process_of_the_graph_is_left(finished, out):
-    assert "stopped (exit code 0)" in (out / "logs" / "bringup_segmentation.log").read_text()
+    for task in ("segmentation", "detection"):
+        assert "stopped (exit code 0)" in (out / "logs" / f"bringup_{task}.log").read_text()
 
 
 def test_a_second_run_reuses_the_drive_and_labels_a_real_scan(finished, out, semantic_kitti_scan):
@@ -133,6 +149,8 @@ def test_a_demo_that_is_ended_ends_its_graph(finished, out, number, code):
     ("words", "message"),
     [
         (("--bundle", "nothing"), "no bundle 'nothing'"),
+        (("--detector", "nothing"), "no bundle 'nothing'"),
+        (("--detector", "spvcnn_street"), "this network is for segmentation; name one for detection"),
         (("--sensor", "nothing"), "nothing"),
         (("--scan", "missing.bin"), "missing.bin"),
     ],

@@ -20,6 +20,7 @@ def test_without_arguments_it_is_the_demo_of_the_readme():
     settings = parse()
     assert (settings.seeds, settings.sensor, settings.rate_hz) == ((1, 2), "hdl64e", 10.0)
     assert str(settings.out) == "out/demo"
+    assert (settings.bundle, settings.detector) == ("spvcnn_street", "flatformer_street")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from PIL import Image
 from rich.console import Console
 
 from perception.bringup.demo.children import DemoError, tail
-from perception.bringup.demo.detection import detect_all, with_detections
+from perception.bringup.demo.detection import detect_all, find_detector, with_detections
 from perception.bringup.demo.drives import drive_bag, scan_bag, simulate
 from perception.bringup.demo.evaluate import PlayedDrive, report_inputs
 from perception.bringup.demo.graph import Graph, running_graph
@@ -36,12 +36,13 @@ def run_demo(settings: DemoSettings) -> int:
     try:
         folder = find_bundle(settings.bundle)
         bundle = load_description(folder)
+        detector = find_detector(settings.detector) if settings.detector else None
         for directory in (settings.drives, settings.logs):
             directory.mkdir(parents=True, exist_ok=True)
         bags = make_drives(settings, console)
         real = scan_bag(settings.drives, settings.scan, settings.labels) if settings.scan else None
         drives, scan = play_all(settings, bundle, folder, bags, real, console)
-        detected = detect_all(settings, bags, real, console) if settings.detector else None
+        detected = detect_all(detector, settings, bags, real, console) if detector else None
         with console.status("judging"):
             inputs = report_inputs(settings, bundle, drives, scan)
             inputs = inputs if detected is None else with_detections(inputs, detected)

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from perception.bringup.demo.children import DemoError
 from perception.bringup.demo.graph import Recording, running_graph
 from perception.bringup.demo.settings import DemoSettings
 from perception.bundle.files import BundleFiles
 from perception.bundle.format import DESCRIPTION_FILE, CommonDescription, read_any_description
+from perception.configuration import ConfigurationError
 from perception.data import bags
 from perception.data.boxes import chosen, points_inside
 from perception.data.drive import DriveFrame
@@ -58,22 +58,38 @@ class DetectedDrives:
     real: DetectedDrive | None = None
 
 
+@dataclass(frozen=True)
+class Detector:
+    """A bundle that finds objects."""
+
+    folder: Path
+    bundle: CommonDescription
+
+
+def find_detector(name_or_folder: str) -> Detector:
+    """The bundle of this name or in this folder.
+
+    Raises:
+        ConfigurationError: there is none, or it is not for detection.
+    """
+    folder = find_bundle(name_or_folder)
+    bundle = read_any_description(BundleFiles(folder, DESCRIPTION_FILE))
+    if bundle.task != TASK:
+        raise ConfigurationError(f"--detector {name_or_folder}: this network is for {bundle.task}; name one for {TASK}")
+    return Detector(folder, bundle)
+
+
 def detect_all(
-    settings: DemoSettings, bags_by_seed: Mapping[int, Path], real: Path | None, console: Console
+    detector: Detector, settings: DemoSettings, bags_by_seed: Mapping[int, Path], real: Path | None, console: Console
 ) -> DetectedDrives:
     """Bring the detection node up, and play every bag through it.
 
     Raises:
         DemoError: the graph failed.
-        ConfigurationError: there is no such bundle, or it is not for detection.
     """
-    folder = find_bundle(settings.detector or "")
-    bundle = read_any_description(BundleFiles(folder, DESCRIPTION_FILE))
-    if bundle.task != TASK:
-        raise DemoError(f"--detector {settings.detector}: this network is for {bundle.task}")
     with (
         console.status("bringing the detector up") as status,
-        running_graph(str(folder), settings.logs, TASK) as graph,
+        running_graph(str(detector.folder), settings.logs, TASK) as graph,
     ):
         drives = []
         for seed, bag in bags_by_seed.items():
@@ -81,7 +97,7 @@ def detect_all(
             drives.append(DetectedDrive(f"Simulated drive, seed {seed}", bag, graph.play(bag, settings.rate)))
         scan = None if real is None else DetectedDrive("A real scan (SemanticKITTI)", real, graph.play(real, 1.0))
     console.print(f"graph: objects found in {len(drives)} drives, ended cleanly")
-    return DetectedDrives(bundle, drives, scan)
+    return DetectedDrives(detector.bundle, drives, scan)
 
 
 def with_detections(inputs: ReportInputs, detected: DetectedDrives) -> ReportInputs:

@@ -23,7 +23,7 @@ class DemoSettings:
         duration_s: of each drive.
         sensor: a name in config/sensors, or a file.
         bundle: a name in config/models, or a folder: the network that labels points.
-        detector: the same, the network that finds objects; None: none.
+        detector: the same, the network that finds objects; empty: none.
         rate: drive seconds a second.
         scan, labels: a real scan in SemanticKITTI's format and its labels.
         verbose: quote what the child processes say, also when all goes well.
@@ -34,7 +34,7 @@ class DemoSettings:
     duration_s: float
     sensor: str
     bundle: str
-    detector: str | None = None
+    detector: str = ""
     rate: float = 1.0
     scan: Path | None = None
     labels: Path | None = None
@@ -88,7 +88,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--duration-s", type=_positive, default=10.0, help="of each drive (default: 10)")
     parser.add_argument("--sensor", default="hdl64e", help="a name in config/sensors, or a YAML file (default: hdl64e)")
     parser.add_argument("--bundle", default="spvcnn_street", help="a bundle's name or folder (default: spvcnn_street)")
-    parser.add_argument("--detector", help="a bundle that finds objects in the same drives: a name or a folder")
+    parser.add_argument(
+        "--detector",
+        default="flatformer_street",
+        help="a bundle that finds objects in the same drives, '' for none (default: flatformer_street)",
+    )
     parser.add_argument("--rate", type=_positive, default=1.0, help="drive seconds a second (default: 1)")
     parser.add_argument(
         "--scan", type=Path, metavar="FILE.bin", help="also label a real scan in SemanticKITTI's format"
