@@ -14,7 +14,7 @@ help: ## what each target does
 setup: ## .venv with every dependency and the built workspace (idempotent, goes on after an interruption)
 	@python="$$(scripts/find-python)" && "$$python" scripts/setup.py
 
-demo: setup ## simulate a drive, label it in a real ROS 2 graph, write out/demo/report.html
+demo: setup ## simulate drives, label them and find objects in a real ROS 2 graph, write out/demo/report.html
 	@$(VENV)/bin/perception demo
 
 test: setup ## all tests
