@@ -75,7 +75,7 @@ def test_settings_survive_a_file() -> None:
         ({"model": "pvcnn", "width": 1}, "network.blocks: Field required"),
         (
             {"model": "pvcnn", "width": 1, "blocks": BLOCKS | {"height_m": [5, -3]}},
-            "network.blocks: Value error, height_m runs from 5.0 to -3.0, expected low, high",
+            "network.blocks: height_m runs from 5.0 to -3.0, expected low, high",
         ),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,14 @@ import pytest
 from perception.bundle.files import BundleFiles
 from perception.bundle.format import DESCRIPTION_FILE, DetectionDescription, read_any_description
 from perception.configuration import ConfigurationError
+from perception.paths import find_bundle
 from perception.runtime import load_engine
+from perception.runtime.dense.half_precision import convert_to_half
+from perception.runtime.dense.region import load_region
 from perception.runtime.detection_check import compare_boxes, detection_check, detection_check_file
-from perception.runtime.self_check import SELF_CHECK_FILE, run_self_check
+from perception.runtime.executor import GraphExecutor
+from perception.runtime.self_check import SELF_CHECK_FILE, TASKS, run_self_check
+from perception.runtime.timing import StageTimer
 from perception.types import Boxes3D, DetectedObjects, Frame
 from tests.bundle.detector_graphs import write_checked_detector, write_detector
 from tests.bundle.graphs import CLASSES
@@ -173,3 +179,63 @@ def test_a_bundle_passes_where_it_was_exported(tmp_path: Path) -> None:
     result = run_self_check(load_engine(folder, threads=1), folder)
     assert result is not None
     assert (result.agreement, result.largest_difference) == (1.0, 0.0)
+
+
+#: From the values that an executor gives to other maps.
+Change = Callable[[dict[str, np.ndarray]], np.ndarray]
+
+
+class _Changed:
+    """Stands for the executor of an engine, and changes the maps that its graph gives."""
+
+    def __init__(self, executor: GraphExecutor, change: Change, keep: str) -> None:
+        self._executor, self._change, self._keep = executor, change, keep
+
+    def run(self, inputs: dict[str, np.ndarray], timer: StageTimer) -> dict[str, np.ndarray]:
+        return {"maps": self._change(self._executor.run(inputs, timer, keep=[self._keep]))}
+
+
+@pytest.fixture
+def demo(monkeypatch: pytest.MonkeyPatch) -> Callable[..., float]:
+    """The shipped FlatFormer's agreement with its self-check after a change of its maps."""
+    folder = find_bundle("flatformer_street")
+    engine = load_engine(folder, threads=1)
+    lenient = {"detection": TASKS["detection"]._replace(min_agreement=0)}
+
+    def agreement(change: Change) -> float:
+        (region,) = (one for one in engine.executor.checked.operations if one.op == "dense_region")
+        monkeypatch.setattr("perception.runtime.self_check.TASKS", lenient)
+        monkeypatch.setattr(engine, "executor", _Changed(engine.executor, change, region.inputs["map"]))
+        result = run_self_check(engine, folder)
+        assert result is not None
+        return result.agreement
+
+    return agreement
+
+
+def test_half_precision_passes(demo: Callable[..., float]) -> None:
+    folder = find_bundle("flatformer_street")
+    content = convert_to_half((folder / "dense_0.onnx").read_bytes())
+    half = load_region(folder / "dense_0.onnx", "cpu", 1, content)
+
+    def in_half(values: dict[str, np.ndarray]) -> np.ndarray:
+        (bev,) = (value for name, value in values.items() if name != "maps")
+        (maps,) = half.run({"map": bev}).values()
+        return maps
+
+    assert demo(in_half) > 0.98
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda maps: np.roll(maps, 1, 3),
+        lambda maps: np.ascontiguousarray(maps.swapaxes(2, 3)),
+        lambda maps: maps * np.float32(0),
+        lambda maps: maps * np.random.default_rng(0).normal(1, 0.1, maps.shape).astype(np.float32),
+        lambda maps: np.where(np.arange(256) < 128, np.float32(-9), maps),
+    ],
+    ids=["a cell aside", "transposed", "zero", "a tenth off", "half of it lost"],
+)
+def test_a_kernel_that_computes_something_else_fails(demo: Callable[..., float], change: Any) -> None:
+    assert demo(lambda values: change(values["maps"])) < TASKS["detection"].min_agreement - 0.1

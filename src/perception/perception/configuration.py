@@ -123,6 +123,8 @@ def _in_words(kind: type[pydantic.BaseModel], problem: ErrorDetails) -> str:
         return f"{'.'.join(key)}.{context['discriminator'].strip(_QUOTE)}: unknown '{context['tag']}' (known: {known})"
     if problem["type"] == "union_tag_not_found":
         return f"{'.'.join(key)}.{context['discriminator'].strip(_QUOTE)}: Field required"
+    if problem["type"] == "value_error" and isinstance(problem["input"], dict):  # it says itself what it found
+        return f"{'.'.join(key) or '(whole file)'}: {context['error']}"
     found = "" if problem["type"] == "missing" else f", found {_shown(problem['input'])}"
     return f"{'.'.join(key) or '(whole file)'}: {problem['msg']}{found}"
 
