@@ -158,3 +158,5 @@ def test_the_listener_hears_tf_and_latched_tf_static(graph):
 
     wait_until(lambda: found() is not None, "odom from lidar")
     assert found()[0, 3] == pytest.approx(2.0)
+    listener.close()
+    wait_until(lambda: not moving.get_subscription_count() + static.get_subscription_count(), "the listener to leave")

@@ -57,7 +57,7 @@ class CloudNode(ManagedNode):
         raise NotImplementedError
 
     def accept(self, description: CommonDescription) -> None:
-        """Raise ConfigurationError unless this can be the node's next network; called between two frames."""
+        """Get ready for the node's next network, or raise ConfigurationError; called between two frames."""
 
     def prepare(
         self, message: PointCloud2, decoded: DecodedCloud, description: CommonDescription, timer: StageTimer
