@@ -11,10 +11,11 @@ import pytest
 import torch
 import yaml
 from rich.console import Console
+from safetensors.numpy import load_file
 
 from perception import cli
 from perception.bundle.files import BundleFiles
-from perception.bundle.format import DESCRIPTION_FILE, DetectionDescription, read_any_description
+from perception.bundle.format import DESCRIPTION_FILE, WEIGHTS_FILE, DetectionDescription, read_any_description
 from perception.configuration import ConfigurationError, parse_settings
 from perception.data.bags import write_drive
 from perception.data.boxes import chosen, joined
@@ -247,6 +248,11 @@ def test_from_bags_to_a_bundle(
     assert description.decoding == settings.decoding
     assert {"map", "ap.truck", "translation_error.truck", "on"} <= set(description.measured)
     load_checkpoint(FlatFormer(description.network, 2), tmp_path / "bundle" / "weights.safetensors")
+    clouds[0].points[:, :4].tofile("cloud.bin")
+    words = ["--weights", f"out/training/tiny/{CHECKPOINT_FILE}", "--cloud", "cloud.bin", "--out", "again"]
+    assert cli.main(["export", "tiny.yaml", *words]) == 0
+    shipped, exported = (load_file(Path(name) / WEIGHTS_FILE) for name in ("bundle", "again"))
+    assert all(np.array_equal(shipped[name], exported[name]) for name in shipped | exported)
     engine = load_engine("bundle", threads=1, task="detection")
     assert set(engine.forward(Frame(PointCloud(clouds[0].points))).boxes.class_names) <= {"car", "truck"}
 

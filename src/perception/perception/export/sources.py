@@ -29,7 +29,7 @@ from perception.classes import NUSCENES_LIDARSEG, SEMANTIC_KITTI, ClassSet, obje
 from perception.configuration import ConfigurationError, Settings, load_yaml, parse_settings
 from perception.export.exporter import Source
 from perception.models.build import build_detector, build_network
-from perception.models.checkpoints import load_checkpoint
+from perception.models.checkpoints import load_average, load_checkpoint
 from perception.paths import share_folder
 from perception.runtime.self_check import SELF_CHECK_FILE
 
@@ -194,7 +194,8 @@ def _source(
         )
     build: Callable[[Any, int], nn.Module] = build_detector if detects else build_network
     network = build(settings, len(values["classes"]))
-    load_checkpoint(network, file)
+    # What else trains does not ship its average as it is: supernets measure statistics, voxels' features are scaled.
+    (load_average if detects else load_checkpoint)(network, file)
     said = {key: value for key, value in vars(overrides).items() if value is not None}
     return Source(network, {**values, **said}, half, kept)
 

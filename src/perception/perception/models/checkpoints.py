@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from perception.models.checkpoint_files import read_content
 
 #: Where training scripts put the weights inside their checkpoints.
 WEIGHT_KEYS = ("model", "state_dict")
+#: Where `perception train` puts the running average of the weights, and what it counts there.
+AVERAGE_KEY, AVERAGE_COUNTER = "average", "n_averaged"
 #: What torch.nn.parallel.DistributedDataParallel puts before every name.
 PARALLEL_PREFIX = "module."
 
@@ -39,8 +41,12 @@ class Mismatch:
         return len(self.missing) + len(self.unexpected) + len(self.reshaped)
 
 
-def read_tensors(file: str | Path) -> dict[str, Tensor]:
+def read_tensors(file: str | Path, keys: Sequence[str] = WEIGHT_KEYS) -> dict[str, Tensor]:
     """Read the tensors of a .safetensors file or of a PyTorch checkpoint, by name; floating ones as float32.
+
+    Args:
+        file: the checkpoint.
+        keys: parts of it that may hold the weights.
 
     Raises:
         ConfigurationError: the file cannot be read, is damaged, asks for code to run, or holds anything but plain,
@@ -48,7 +54,7 @@ def read_tensors(file: str | Path) -> dict[str, Tensor]:
     """
     file = Path(file)
     content = read_content(file)
-    for key in WEIGHT_KEYS:
+    for key in keys:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
     if not isinstance(content, dict) or not content:
@@ -95,6 +101,13 @@ def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], source: str 
 def load_checkpoint(network: nn.Module, file: str | Path) -> None:
     """Load a file's weights into a network, strictly; errors as in `read_tensors` and `load_weights`."""
     load_weights(network, read_tensors(file), file)
+
+
+def load_average(network: nn.Module, file: str | Path) -> None:
+    """Load as `load_checkpoint`, and of a checkpoint of `perception train` the averaged weights, which it ships."""
+    tensors = read_tensors(file, (AVERAGE_KEY, *WEIGHT_KEYS))
+    tensors.pop(AVERAGE_COUNTER, None)
+    load_weights(network, tensors, file)
 
 
 def _plain_name(name: Any, file: Path) -> str:
