@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from rich.console import Console
 from safetensors.numpy import load_file
 
 from perception.bundle.format import WEIGHTS_FILE, DetectionDescription
@@ -18,6 +20,7 @@ from perception.configuration import ConfigurationError
 from perception.export import prepared
 from perception.export.agreement import agreement
 from perception.export.exporter import Source, export_network
+from perception.export.report import print_export
 from perception.export.self_check import made_up_street
 from perception.export.sources import parse_training
 from perception.models.detector import MapDetector
@@ -160,6 +163,9 @@ def test_a_network_that_finds_nothing_has_no_self_check(tmp_path: Path) -> None:
     exported = export_network(source_of(network), tmp_path / "bundle")
     assert SELF_CHECK_FILE not in exported.description.files
     assert exported.comparison.agreement == 1
+    console = Console(file=StringIO(), width=200)
+    print_export(console, exported, tmp_path / "bundle", "float32")
+    assert "the network is sure of nothing" in console.file.getvalue()
     start_engine(tmp_path / "bundle", threads=1).close()
 
 
@@ -176,7 +182,11 @@ def test_another_cloud_can_be_the_self_check(tmp_path: Path) -> None:
     far = np.concatenate([made_up_street() + np.array([108, 0, 0, 0], np.float32)] * 20)
     far[:, :3] += np.random.default_rng(0).normal(0, 0.02, (len(far), 3))
     export_network(source_of(network, decoding=decoding), tmp_path / "bundle", [far.astype(np.float32)])
-    assert len(load_file(tmp_path / "bundle" / SELF_CHECK_FILE)["points"]) <= 32_768
+    points = load_file(tmp_path / "bundle" / SELF_CHECK_FILE)["points"]
+    assert 10_000 < len(points) <= 32_768
+    directions = np.arctan2(*np.split(points[:, 1::-1], 2, axis=1))
+    apart = np.arctan2(far[:, 1], far[:, 0])
+    assert len(points) == ((apart >= directions.min()) & (apart <= directions.max())).sum()
     start_engine(tmp_path / "bundle", threads=1).close()
 
 

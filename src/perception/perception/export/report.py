@@ -12,6 +12,7 @@ from rich.table import Table
 from perception.export.exporter import Exported
 from perception.export.precision import Precision
 from perception.export.weights_report import print_facts
+from perception.runtime.self_check import SELF_CHECK_FILE
 
 EXACT = "equal"
 
@@ -42,5 +43,10 @@ def _facts(exported: Exported, folder: Path, precision: Precision) -> Iterable[t
         yield "regions", "float32 in their files; where a GPU's engine is built, that can be float16 or int8"
     if regions and precision != "float32":
         yield "precision", "float32: --precision changes nothing here, it is for networks without dense regions"
+    if SELF_CHECK_FILE not in exported.description.files:
+        yield (
+            "self-check",
+            "none: the network is sure of nothing in these clouds; compare on one with objects (--cloud)",
+        )
     size = sum(file.stat().st_size for file in folder.iterdir())
     yield "bundle", f"{folder} ({len(list(folder.iterdir()))} files, {size / 1e6:.1f} MB)"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,7 @@ def self_check(
         Its bytes; None of a detector that finds nothing anywhere, so that there is nothing to compare with.
     """
     compute = torch_use(recorded, description)
-    for points in (made_up_street(description.point_columns), *map(_thinned, clouds)):
+    for points in chain([made_up_street(description.point_columns)], *map(_wedges, clouds)):
         if tensors := _tensors(points, compute(points, StageTimer()), description):
             return bytes(save(tensors))
     return None
@@ -77,9 +78,11 @@ def _tensors(
     return {"points": points, "class_ids": class_ids, "probabilities": probabilities}
 
 
-def _thinned(points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A cloud of which a bundle can carry the points."""
-    return np.ascontiguousarray(points[:: -(-len(points) // MOST_POINTS)])
+def _wedges(points: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    """Parts of a cloud that a bundle can carry, each with all points between two directions: objects stay whole."""
+    by_direction = np.argsort(np.arctan2(points[:, 1], points[:, 0]), kind="stable")
+    for rows in np.array_split(by_direction, len(points) // (MOST_POINTS + 1) + 1):
+        yield points[np.sort(rows)]
 
 
 def _box(
