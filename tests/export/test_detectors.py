@@ -28,6 +28,7 @@ from perception.models.flatformer import FlatFormer
 from perception.nn import backends
 from perception.nn.pillar_backends import REFERENCE
 from perception.paths import share_folder
+from perception.runtime import load_engine
 from perception.runtime.detections import boxes_of, find_candidates, points_in_range, suppress
 from perception.runtime.self_check import SELF_CHECK_FILE
 from perception.runtime.starting import start_engine
@@ -108,6 +109,7 @@ def test_what_is_written_runs_and_finds_what_pytorch_finds(kind: str, tmp_path: 
     assert comparison.results > 3
     assert len(comparison.values) == {"pointpillars": 3}.get(kind, 7)
     assert {operation.stage for operation in exported.graph.operations} == {"maps", *comparison.stages()}
+    assert "dense" in comparison.stages()
     engine = start_engine(tmp_path / "bundle", threads=1)  # which runs the self-check
     points = made_up_street(network.settings.point_channels)
     found = engine.forward(Frame(PointCloud(points))).boxes
@@ -174,6 +176,25 @@ def test_clouds_get_the_columns_that_the_network_takes(tmp_path: Path) -> None:
     exported = export_network(source_of(network), tmp_path / "bundle", [made_up_street()])
     assert exported.comparison.agreement == 1
     assert load_file(tmp_path / "bundle" / SELF_CHECK_FILE)["points"].shape[1] == 5
+
+
+def test_features_can_be_squashed_before_the_network_gets_them(tmp_path: Path) -> None:
+    network = seeing_network()
+    export_network(source_of(network, squashed_columns=[3]), tmp_path / "squashed")
+    export_network(source_of(network), tmp_path / "plain")
+    points = made_up_street()
+    squashed, plain = points.copy(), points.copy()
+    plain[:, 3] = np.tanh(points[:, 3])
+    engines = [load_engine(tmp_path / name, threads=1) for name in ("squashed", "plain")]
+    pairs = zip(engines, (squashed, plain), strict=True)
+    found, expected = (engine.forward(Frame(PointCloud(given))).boxes for engine, given in pairs)
+    assert agreement(found, expected) == (len(expected), len(expected))
+    np.testing.assert_array_equal(found.scores, expected.scores)
+    assert not np.array_equal(found.scores, engines[1].forward(Frame(PointCloud(points))).boxes.scores)
+    np.testing.assert_array_equal(squashed, points)
+    for wrong in ([2], [4], [-1]):
+        with pytest.raises(ConfigurationError, match="squashed_columns must be 3 to 3"):
+            export_network(source_of(network, squashed_columns=wrong), tmp_path / "wrong")
 
 
 def test_another_cloud_can_be_the_self_check(tmp_path: Path) -> None:

@@ -171,11 +171,19 @@ class DetectionDescription(CommonDescription):
     capacity_points: int = pydantic.Field(default=1_000_000, ge=1, le=10_000_000)
     #: How many sweeps a cloud is made of; with more than one the last feature of a point is its time lag in seconds.
     sweeps: int = pydantic.Field(default=1, ge=1, le=3)
+    #: Features of a point that the network gets the hyperbolic tangent of, as official Waymo networks do; 3: intensity.
+    squashed_columns: tuple[int, ...] = ()
 
     @pydantic.model_validator(mode="after")
     def _one_rule_a_class(self) -> Self:
         if len(self.decoding.suppression) != len(self.classes):
             raise ValueError(f"{len(self.decoding.suppression)} rules of suppression for {len(self.classes)} classes")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _squashes_features(self) -> Self:
+        if not set(self.squashed_columns) <= set(range(3, self.point_columns)):
+            raise ValueError(f"squashed_columns must be 3 to {self.point_columns - 1}: features after x, y and z")
         return self
 
     @property

@@ -101,8 +101,9 @@ def _facts(file: Path, published: Published, classes: ClassNames) -> list[tuple[
         ("classes", f"{len(classes.names)} of {classes.name}: {', '.join(classes.names)}"),
     ]
     if isinstance(published.settings, FlatFormerSettings):
-        facts.append(("points", "with intensity and elongation as the network is to see them; Waymo's own code takes "
-                      "their tanh"))  # fmt: skip
+        facts.append(
+            ("points", "with elongation beside intensity; the network gets their tanh, as in Waymo's training")
+        )
     return facts
 
 

@@ -91,5 +91,6 @@ def _of_detector(settings: FlatFormerSettings, file: Path) -> dict[str, Any]:
         "task": "detection",
         "decoding": CenterDecoding().model_dump(),
         "required_fields": ("intensity", "elongation"),
+        "squashed_columns": (3, 4),
         "sweeps": OFFICIAL_SWEEPS[settings.point_channels],
     }

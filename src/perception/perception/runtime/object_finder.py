@@ -78,7 +78,9 @@ class ObjectFinder:
         """The points that the network takes."""
         if not np.isfinite(points).all():
             raise ValueError("points hold NaN or infinite values; remove them first")
-        inside = points_in_range(points, self._description.network.range_m)
+        inside = points_in_range(points, self._description.network.range_m)  # a copy
+        for column in self._description.squashed_columns:
+            np.tanh(inside[:, column], out=inside[:, column])
         capacity = self._description.capacity_points
         if len(inside) <= capacity:
             return inside
