@@ -137,9 +137,10 @@ def add_position(features: Any, coords: Any, table: Any, threads: int | None = N
     dtype = float_dtype(features, "features")
     features, step = as_rows(features, dtype, "features")
     check_shape(features, (None, 2 * half), "features")
-    coords = as_array(coords, np.int32, (len(features), 3), "coords")
+    rows = features.shape[0]
+    coords = as_array(coords, np.int32, (rows, 3), "coords")
     result = output(out, features, tuple(features.shape), dtype, (coords, table), (features,))
-    arguments = (features, step, coords, len(features), table, length, half, DTYPE_CODES[dtype], result)
+    arguments = (features, step, coords, rows, table, length, half, DTYPE_CODES[dtype], result)
     binding.call("pk_add_position", *arguments, threads=threads)
     return result
 
