@@ -43,10 +43,11 @@ def attention_case(context: Context, size: int, heads: int, channels: int, requi
     return Case(name, ours, "torch scaled_dot_product_attention", peer, required)
 
 
-def layer_attention_case(context: Context, coords: np.ndarray, size: int, heads: int, channels: int) -> Case:
+def layer_attention_cases(context: Context, coords: np.ndarray, size: int, heads: int, channels: int) -> list[Case]:
     """Attend between the pillars of the scan along a walk through windows, as a layer does.
 
-    Rows are read and written where they lie, by the kernel and by the peer; the last group repeats tokens.
+    Rows are read and written where they lie, by the kernel and by the peer; the last group repeats tokens. The limit
+    counts the two products only, not the exponentials.
     """
     tokens = len(coords)
     q, k, v = (draw(tokens, heads * channels) + np.float32(0.1 * seed) for seed in range(3))
@@ -67,7 +68,11 @@ def layer_attention_case(context: Context, coords: np.ndarray, size: int, heads:
 
     np.testing.assert_allclose(ours(), peer().numpy(), rtol=0, atol=1e-5)
     name = f"attention of {tokens} pillars along a walk, groups of {size}, {heads} x {channels}"
-    return Case(name, ours, "torch gather + attention + scatter", peer, 2.0)
+    limit_ms = context.limit_ms(4.0 * len(groups.flat2win) * size * heads * channels, 4.0 * q.nbytes)
+    return [
+        Case(name, ours, "torch gather + attention + scatter", peer, 2.0),
+        Case(name, ours, "limit", peer_ms=limit_ms),
+    ]
 
 
 def linear_case(context: Context, inputs: int, outputs: int, activation: ops.feed_forward.Activation) -> Case:
@@ -145,6 +150,7 @@ def cases(context: Context) -> list[Case]:
     """Set FlatFormer's parts beside plain PyTorch."""
     found = ops.find_pillars(context.points, GRID, threads=context.threads)
     attention = [attention_case(context, *shape) for shape in ATTENTION]
-    attention += [layer_attention_case(context, found.coords, *shape[:3]) for shape in ATTENTION[:2]]
+    for shape in ATTENTION[:2]:
+        attention += layer_attention_cases(context, found.coords, *shape[:3])
     dense = [linear_case(context, 128, 256, "gelu"), linear_case(context, 256, 128, "none")]
     return [*attention, *dense, *pillar_cases(context, found)]
