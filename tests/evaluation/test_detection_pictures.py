@@ -10,12 +10,14 @@ from perception.evaluation.detection_pictures import (
     detection_sheet,
     detection_view,
     footprints,
+    readable,
 )
 from perception.evaluation.pictures import BirdsEyeArea
 from perception.types import Boxes3D
 
 AREA = BirdsEyeArea(front_m=20, back_m=20, side_m=20, pixels_per_meter=10)
-RED, NOTHING = (255, 0, 0), np.empty((0, 4), np.float32)
+#: Bright enough to be drawn as it is.
+RED, NOTHING = (255, 80, 60), np.empty((0, 4), np.float32)
 
 
 def boxes(*rows: tuple[float, float, float], size: tuple[float, float, float] = (4, 2, 1.5)) -> Boxes3D:
@@ -74,3 +76,11 @@ def test_a_sheet_counts_what_was_found_and_what_is_true_and_takes_an_empty_cloud
     one = detection_sheet(scan(boxes((10, 5, 0))), AREA)
     with_truth = detection_sheet(scan(boxes((10, 5, 0)), boxes((0, 0, 0))), AREA)
     assert nothing.height < one.height < with_truth.height
+
+
+def test_dark_colors_are_lightened_and_bright_ones_are_kept() -> None:
+    assert readable(RED) == RED
+    red, green, blue = readable((0, 0, 230))
+    assert blue > 230
+    assert red == green
+    assert 0.299 * red + 0.587 * green + 0.114 * blue >= 109

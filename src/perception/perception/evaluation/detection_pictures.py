@@ -22,6 +22,8 @@ DARK, BRIGHT, HIGH_M = 70, 170, 4.0
 #: Boxes are drawn at twice the size and then reduced, so that slanted edges stay smooth.
 OVERSAMPLING = 2
 LINE_HEIGHT = 30
+#: Colours darker than this (luma, 0..255) are mixed with white: nuScenes' blue pedestrians vanish on a dark ground.
+LEAST_LUMA = 110.0
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def detection_view(scan: DetectedScan, area: BirdsEyeArea | None = None) -> Pict
     draw = ImageDraw.Draw(overlay)
     if scan.truth is not None:
         _draw_boxes(draw, scan.truth, [TRUTH_COLOR] * len(scan.truth), area, width=2)
-    colors = [scan.colors.get(name, OTHER_COLOR) for name in scan.found.class_names]
+    colors = [readable(scan.colors.get(name, OTHER_COLOR)) for name in scan.found.class_names]
     _draw_boxes(draw, scan.found, colors, area, width=4)
     picture.alpha_composite(overlay.resize(picture.size, Image.Resampling.BOX))
     return np.asarray(picture.convert("RGB"))
@@ -79,6 +81,14 @@ def detection_sheet(scan: DetectedScan, area: BirdsEyeArea | None = None) -> Ima
         draw.text((MARGIN + 30, y), name, font=ImageFont.load_default(20), fill=TEXT)
         draw.text((MARGIN + 190, y), counts, font=ImageFont.load_default(20), fill=FAINT_TEXT)
     return sheet
+
+
+def readable(color: Color) -> Color:
+    """Mix a colour with as much white as it needs to be seen on the dark ground; luma as in ITU-R BT.601."""
+    luma = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
+    white = max(0.0, (LEAST_LUMA - luma) / (255 - luma))
+    red, green, blue = (round(channel + white * (255 - channel)) for channel in color)
+    return red, green, blue
 
 
 def footprints(boxes: Boxes3D) -> NDArray[np.float32]:
@@ -121,7 +131,7 @@ def _legend(scan: DetectedScan) -> list[tuple[Color, str, str]]:
         found, true = scan.found.class_names.count(name), true_names.count(name)
         if found or true:
             counts = f"{found} found" + (f", {true} true" if scan.truth is not None else "")
-            rows.append((scan.colors.get(name, OTHER_COLOR), name, counts))
+            rows.append((readable(scan.colors.get(name, OTHER_COLOR)), name, counts))
     if scan.truth is not None:
         rows.append((TRUTH_COLOR, "truth", f"{len(scan.truth)} boxes"))
     return rows
