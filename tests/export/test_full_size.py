@@ -28,7 +28,7 @@ def test_a_quarter_of_the_real_scan(
     points = read_points(semantic_kitti_scan, 4)
     quarter = points[(points[:, :2] > 0).all(1)]
     comparison = export_network(full_size_source(), tmp_path / "bundle", [quarter], precision).comparison
-    assert comparison.points == len(quarter) > 20_000
+    assert comparison.results == len(quarter) > 20_000
     assert comparison.scores.error < limit
     assert comparison.agreement >= agreement
     values = [difference.error for difference in comparison.values.values()]

@@ -41,8 +41,14 @@ def joined(*arrays, **options):
     return ops.concatenate_columns(arrays, **options)
 
 
-def along_a_sequence(gated, order, **options):
-    return ops.sequence_convolution(gated, order, [ROWS], drawn(9, CHANNELS), **options)
+def along_a_sequence(gated, order, kernel, **options):
+    return ops.sequence_convolution(gated, order, [ROWS], kernel, **options)
+
+
+def gated_rows(dtype):
+    """Values and gates, walked backwards, and a kernel of nine taps."""
+    order = np.arange(ROWS, dtype=np.int32)[::-1].copy()
+    return drawn(ROWS, 2 * CHANNELS, dtype=dtype), order, drawn(9, CHANNELS)
 
 
 def cast_back(values, **options):
@@ -99,11 +105,7 @@ OPERATIONS = {
         lambda dtype: (drawn(ROWS, 9, dtype=dtype), drawn(ROWS, 7, dtype=dtype)),
         None,
     ),
-    "sequence_convolution": (
-        along_a_sequence,
-        lambda dtype: (drawn(ROWS, 2 * CHANNELS, dtype=dtype), np.arange(ROWS, dtype=np.int32)[::-1].copy()),
-        None,
-    ),
+    "sequence_convolution": (along_a_sequence, gated_rows, None),
     "take_rows": (
         ops.take_rows,
         lambda dtype: (drawn(90, 9, dtype=dtype), drawn(ROWS, dtype=np.int32, low=-1, high=90)),
