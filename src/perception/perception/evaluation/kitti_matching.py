@@ -1,0 +1,129 @@
+"""Which detection takes which object of one frame, as KITTI's development kit decides it, at every threshold of score.
+
+The kit goes through the objects in their order, and each takes a detection that scores enough, overlaps it enough and
+is not taken yet: the one that overlaps most, or, where scores are sampled, the one that scores most. Who takes what
+therefore changes with the threshold; here a frame is a series of changes to its counts, from the best score down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+class Scene(NamedTuple):
+    """One frame as one class at one level sees it: M objects of the class or a neighbour of it, N detections.
+
+    Attributes:
+        overlaps: float [M, N], intersection over union.
+        turns: float [M, N], yaw of the object less that of the detection, radians.
+        counts: bool [M], whether an object must be found; finding another is neither a hit nor a false alarm.
+        scores: float [N].
+        eligible: bool [N], whether a detection may be taken at all.
+        small: bool [N], whether it is too small for the level: the object that takes it is neither hit nor missed.
+        false_alarm: bool [N], whether a detection that no object takes is a false alarm.
+    """
+
+    overlaps: Floats
+    turns: Floats
+    counts: Flags
+    scores: Floats
+    eligible: Flags
+    small: Flags
+    false_alarm: Flags
+
+
+class Matching(NamedTuple):
+    """What a scene adds to the curve of its class.
+
+    Attributes:
+        objects: how many must be found.
+        changes: float64 [K, 4]: a score, and by how much the hits, the false alarms and the orientation similarity
+            change from there down.
+        hit_scores: float64 [H], the best score that finds each object that is found.
+    """
+
+    objects: int
+    changes: Floats
+    hit_scores: Floats
+
+
+class _Candidate(NamedTuple):
+    detection: int
+    overlap: float
+    score: float
+    small: bool
+
+
+class _Pair(NamedTuple):
+    row: int
+    taken: _Candidate
+
+
+def match(scene: Scene, min_overlap: float) -> Matching:
+    """Match at every threshold; an overlap must exceed `min_overlap`."""
+    candidates = _candidates(scene, min_overlap)
+    best = _assign(candidates, -np.inf, by_score=True)
+    hits = [pair.taken.score for pair in best if _is_hit(scene, pair)]
+    alone = [(score, 0.0, 1.0, 0.0) for score in scene.scores[scene.false_alarm].tolist()]
+    changes = alone + _changes(scene, candidates)
+    return Matching(int(scene.counts.sum()), np.array(changes, np.float64).reshape(-1, 4), np.array(hits, np.float64))
+
+
+def _candidates(scene: Scene, min_overlap: float) -> list[list[_Candidate]]:
+    """What each object may take, in the detections' order."""
+    enough = (scene.overlaps > min_overlap) & scene.eligible
+    return [
+        [
+            _Candidate(column, float(overlaps[column]), float(scene.scores[column]), bool(scene.small[column]))
+            for column in np.flatnonzero(row).tolist()
+        ]
+        for row, overlaps in zip(enough, scene.overlaps, strict=True)
+    ]
+
+
+def _assign(candidates: Sequence[Sequence[_Candidate]], threshold: float, by_score: bool = False) -> list[_Pair]:
+    """Let every object take one; of equal ones the first."""
+    taken: set[int] = set()
+    pairs = []
+    for row, of_row in enumerate(candidates):
+        free = [one for one in of_row if one.score >= threshold and one.detection not in taken]
+        if not free:
+            continue
+        large = [one for one in free if not one.small]
+        if by_score:
+            best = max(free, key=lambda one: one.score)
+        else:  # among those too small the kit takes the first, not the one that overlaps most
+            best = max(large, key=lambda one: one.overlap) if large else free[0]
+        taken.add(best.detection)
+        pairs.append(_Pair(row, best))
+    return pairs
+
+
+def _changes(scene: Scene, candidates: Sequence[Sequence[_Candidate]]) -> list[tuple[float, float, float, float]]:
+    """How objects that take detections change the counts, from the best score down."""
+    changes = []
+    before = np.zeros(3)
+    for threshold in sorted({one.score for of_row in candidates for one in of_row}, reverse=True):
+        totals = _totals(scene, _assign(candidates, threshold))
+        changes.append((threshold, *(totals - before).tolist()))
+        before = totals
+    return changes
+
+
+def _totals(scene: Scene, pairs: Sequence[_Pair]) -> Floats:
+    """Hits, false alarms (fewer: negative) and orientation similarity of pairs, float64 [3]."""
+    hits = [(pair.row, pair.taken.detection) for pair in pairs if _is_hit(scene, pair)]
+    excused = sum(bool(scene.false_alarm[pair.taken.detection]) for pair in pairs)
+    similarity = sum(0.5 + 0.5 * np.cos(scene.turns[place]) for place in hits)
+    return np.array([len(hits), -excused, similarity])
+
+
+def _is_hit(scene: Scene, pair: _Pair) -> bool:
+    return bool(scene.counts[pair.row]) and not pair.taken.small
