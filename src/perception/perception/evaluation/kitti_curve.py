@@ -68,12 +68,12 @@ class KittiCurve(NamedTuple):
         The kit reads precision at 41 of the scores only, each nearest to the next level of recall, and drops the first.
         With 40 objects or fewer there are not enough scores, and even a perfect result stays below 1.
         """
-        if not self.objects:
-            return float("nan")
-        places = np.searchsorted(-self.scores, -self._sampled_scores(), side="right") - 1
-        sampled = np.zeros(RECALL_LEVELS + 1)
-        sampled[: len(places)] = self.precision[places]
-        return float(np.maximum.accumulate(sampled[::-1])[::-1][1:].mean())
+        return self._mean_over_sample(self.precision)
+
+    @property
+    def sampled_average_orientation_similarity(self) -> float:
+        """Average orientation similarity read at the same scores."""
+        return self._mean_over_sample(self._share(self.similarity))
 
     def _sampled_scores(self) -> Floats:
         """The scores of hits that are nearest to recalls of 0, 1/40, 2/40 ..., one each."""
@@ -96,6 +96,14 @@ class KittiCurve(NamedTuple):
         levels = range(1, RECALL_LEVELS + 1)
         best = [values[self.hits * RECALL_LEVELS >= level * self.objects].max(initial=0) for level in levels]
         return float(np.mean(best))
+
+    def _mean_over_sample(self, values: Floats) -> float:
+        if not self.objects:
+            return float("nan")
+        places = np.searchsorted(-self.scores, -self._sampled_scores(), side="right") - 1
+        sampled = np.zeros(RECALL_LEVELS + 1)
+        sampled[: len(places)] = values[places]
+        return float(np.maximum.accumulate(sampled[::-1])[::-1][1:].mean())
 
 
 def joined_curve(matchings: Sequence[Matching]) -> KittiCurve:
