@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 
-from perception.evaluation.detection_metrics import DISTANCES_M, ERRORS, DetectionMetrics
+from perception.evaluation.detection_metrics import ATTRIBUTE, DISTANCES_M, ERRORS, DetectionMetrics
 from perception.types import Boxes3D
 
 
@@ -105,26 +108,100 @@ def test_nothing_is_nothing() -> None:
     assert np.isnan(metrics.mean_average_precision())
 
 
-def test_curves_are_those_of_nuscenes() -> None:
-    algo = pytest.importorskip("nuscenes.eval.detection.algo", reason="nuscenes-devkit is not installed")
+def test_the_detection_score_weighs_precision_and_errors() -> None:
+    metrics = DetectionMetrics(["car"])
+    metrics.add(boxes(row(0, speed=1.0)), boxes(row(1, length=2.0, yaw=0.3, speed=1.8)))
+    assert metrics.mean_average_precision() == pytest.approx(0.5)  # 1 m off: found at 2 and 4 m
+    errors = metrics.mean_errors()
+    assert np.isnan(errors.pop(ATTRIBUTE)), "not available"
+    assert errors == pytest.approx({"translation": 1, "scale": 0.5, "orientation": 0.3, "velocity": 0.8})
+    # Nothing is left of a position 1 m off, nor of the attribute that nobody gives.
+    assert metrics.detection_score() == pytest.approx((5 * 0.5 + 0 + 0.5 + 0.7 + 0.2 + 0) / 10)
+
+
+def test_a_perfect_result_without_attributes_scores_nine_tenths() -> None:
+    metrics = DetectionMetrics(["car", "bus"])
+    metrics.add(boxes(row(1), row(9)), boxes(row(1), row(9)))
+    assert metrics.detection_score() == pytest.approx(0.9)
+
+
+def test_mean_errors_leave_out_what_a_class_does_not_have() -> None:
+    metrics = DetectionMetrics(["car", "traffic_cone", "barrier"])
+    names = ("car", "traffic_cone", "barrier")
+    found = boxes(row(0, yaw=0.1, speed=0.2), row(10.3, yaw=1, speed=9), row(20, yaw=0.5, speed=9), names=names)
+    metrics.add(boxes(row(0), row(10), row(20), names=names), found)
+    errors = metrics.mean_errors()
+    assert errors["translation"] == pytest.approx(0.1)
+    assert errors["orientation"] == pytest.approx((0.1 + 0.5) / 2)
+    assert errors["velocity"] == pytest.approx(0.2)
+    cones = DetectionMetrics(["traffic_cone"])
+    cones.add(boxes(row(0), names="traffic_cone"), boxes(row(0), names="traffic_cone"))
+    assert np.isnan(cones.mean_errors()["velocity"])
+    assert cones.detection_score() == pytest.approx((5 + 1 + 1) / 10)
+
+
+def test_objects_that_do_not_count_are_neither_found_nor_missed() -> None:
+    metrics = DetectionMetrics(["car"])
+    truth = boxes(row(0), row(20), row(40))
+    found = boxes(row(20.3), row(0.3), row(-30), scores=(0.9, 0.8, 0.7))
+    metrics.add(truth, found, truth_counts=[True, False, False])
+    assert metrics.objects("car") == 1
+    # At 0.5 m: the first finds what does not count; without it the false alarm at -30 m is below the only hit.
+    assert metrics.curve("car", 0.5).average_precision == pytest.approx((89 + 0.4 / 0.9) / 90)
+    assert metrics.errors()["car"][0] == pytest.approx(0.3)
+    spared = DetectionMetrics(["car"])
+    spared.add(truth, found, truth_counts=[True, False, False], found_counts=[True, False, False])
+    assert spared.mean_average_precision() == 1, "a hit counts whatever its flag, a false alarm does not"
+    with pytest.raises(ValueError, match="one flag for each of 3"):
+        metrics.add(truth, found, truth_counts=[True])
+
+
+def test_parts_add_up_to_the_whole() -> None:
+    frames = [(boxes(row(0)), boxes(row(0.3), row(9), scores=(0.7, 0.8))), (boxes(row(5)), boxes(row(5.4)))]
+    whole, first, second = (DetectionMetrics(["car"]) for _ in range(3))
+    for frame, part in zip(frames, (first, second), strict=True):
+        whole.add(*frame)
+        part.add(*frame)
+    first.merge(second)
+    assert (first.frames, first.objects("car")) == (2, 2)
+    assert first.detection_score() == whole.detection_score()
+    with pytest.raises(ValueError, match="cannot merge"):
+        first.merge(DetectionMetrics(["bus"]))
+
+
+Crowd = tuple[DetectionMetrics, tuple[Any, Any]]
+
+
+def crowd(names: Sequence[str]) -> Crowd:
+    """Random frames in our metrics, and the same as nuScenes' truth and detections."""
     from nuscenes.eval.common.data_classes import EvalBoxes
-    from nuscenes.eval.common.utils import center_distance
     from nuscenes.eval.detection.data_classes import DetectionBox
 
     rng = np.random.default_rng(0)
-    metrics, theirs = DetectionMetrics(["car", "barrier"], 1e9), (EvalBoxes(), EvalBoxes())
+    metrics, theirs = DetectionMetrics(names, 1e9), (EvalBoxes(), EvalBoxes())
     for frame in range(12):
-        parts = []
-        truth, alarms = (rng.uniform((-30, -30, 2, -3, -5), (30, 30, 6, 3, 5), (count, 5)) for count in (8, 3))
-        noise = rng.normal(0, (0.7, 0.7, 0.3, 0.3, 1), (8, 5))
-        found = np.concatenate([(truth + noise)[rng.random(8) < 0.8], alarms])
+        truth, alarms = (rng.uniform((-30, -30, 2, -3, -5), (30, 30, 6, 3, 5), (count, 5)) for count in (20, 6))
+        noise, seen = rng.normal(0, (0.7, 0.7, 0.3, 0.3, 1), (20, 5)), rng.random(20) < 0.8
+        found = np.concatenate([(truth + noise)[seen], alarms])
         truth[0, 4] = np.nan
-        for number, rows in enumerate((truth, found)):
-            names = tuple(rng.choice(["car", "car", "barrier"], len(rows)).tolist())
-            scores = tuple(rng.uniform(0.1, 1, len(rows)).tolist()) if number else ()
-            parts.append(boxes(*map(tuple, rows), names=names, scores=scores))
-            theirs[number].add_boxes(str(frame), _their_boxes(DetectionBox, parts[-1], str(frame)))
+        kinds, others = rng.choice(names, 20), rng.choice(names, len(found))
+        named = np.concatenate([np.where(rng.random(seen.sum()) < 0.9, kinds[seen], others[:-6]), others[-6:]])
+        scores = tuple(rng.uniform(0.1, 1, len(found)).tolist())
+        parts = (
+            boxes(*map(tuple, truth), names=tuple(kinds.tolist())),
+            boxes(*map(tuple, found), names=tuple(named.tolist()), scores=scores),
+        )
+        for part, kept in zip(parts, theirs, strict=True):
+            kept.add_boxes(str(frame), _their_boxes(DetectionBox, part, str(frame)))
         metrics.add(*parts)
+    return metrics, theirs
+
+
+def test_curves_are_those_of_nuscenes() -> None:
+    algo = pytest.importorskip("nuscenes.eval.detection.algo", reason="nuscenes-devkit is not installed")
+    from nuscenes.eval.common.utils import center_distance
+
+    metrics, theirs = crowd(["car", "barrier"])
     for name in metrics.class_names:
         for distance in DISTANCES_M:
             data, own = algo.accumulate(*theirs, name, center_distance, distance), metrics.curve(name, distance)
@@ -133,6 +210,32 @@ def test_curves_are_those_of_nuscenes() -> None:
             assert own.average_precision == pytest.approx(algo.calc_ap(data, 0.1, 0.1), abs=1e-9)
             their_errors = [algo.calc_tp(data, 0.1, f"{kind}_err") for kind in ("trans", "scale", "orient", "vel")]
             np.testing.assert_allclose(own.mean_errors(), their_errors, atol=1e-6)
+
+
+def test_the_detection_score_is_that_of_nuscenes() -> None:
+    algo = pytest.importorskip("nuscenes.eval.detection.algo", reason="nuscenes-devkit is not installed")
+    from nuscenes.eval.common.config import config_factory
+    from nuscenes.eval.common.utils import center_distance
+    from nuscenes.eval.detection.constants import TP_METRICS
+    from nuscenes.eval.detection.data_classes import DetectionMetrics as TheirMetrics
+
+    config = config_factory("detection_cvpr_2019")
+    own, theirs = crowd(list(config.class_names))
+    metrics = TheirMetrics(config)
+    for name in config.class_names:
+        for distance in config.dist_ths:
+            data = algo.accumulate(*theirs, name, center_distance, distance)
+            metrics.add_label_ap(name, distance, algo.calc_ap(data, config.min_recall, config.min_precision))
+        data = algo.accumulate(*theirs, name, center_distance, config.dist_th_tp)
+        for kind in TP_METRICS:
+            left_out = {"traffic_cone": ("attr_err", "vel_err", "orient_err"), "barrier": ("attr_err", "vel_err")}
+            error = np.nan if kind in left_out.get(name, ()) else algo.calc_tp(data, config.min_recall, kind)
+            metrics.add_label_tp(name, kind, error)
+    errors = [metrics.tp_errors[kind] for kind in ("trans_err", "scale_err", "orient_err", "vel_err")]
+    assert 0.2 < own.mean_average_precision() < 0.9
+    assert own.mean_average_precision() == pytest.approx(metrics.mean_ap, abs=1e-9)
+    np.testing.assert_allclose([own.mean_errors()[kind] for kind in ERRORS], errors, atol=1e-6)
+    assert own.detection_score() == pytest.approx(metrics.nd_score, abs=1e-6)
 
 
 def _their_boxes(kind: type, found: Boxes3D, frame: str) -> list[object]:
