@@ -121,12 +121,20 @@ def test_an_object_in_such_a_region_is_still_found() -> None:
     assert precision(measured(truth, cars(row(20)))) == 1
 
 
-def test_a_small_detection_excuses_the_object_that_takes_it() -> None:
+def test_a_small_detection_is_neither_a_hit_nor_a_false_alarm() -> None:
     truth = cars(row(0), row(10))
     metrics = measured(truth, cars(row(0), row(10), row(20)), found_levels=[0, 1, 1])
     easy, moderate = (metrics.curve("Car", "3d", level) for level in LEVELS[:2])
-    assert (easy.hits[-1], easy.false_alarms[-1]) == (1, 0), "neither a hit nor a false alarm"
+    assert (easy.hits[-1], easy.false_alarms[-1]) == (1, 0)
     assert (moderate.hits[-1], moderate.false_alarms[-1]) == (2, 1)
+
+
+def test_a_small_detection_of_any_class_keeps_the_score_of_what_it_finds_best_out_of_the_sample() -> None:
+    found = cars(row(0), row(0), row(9), names=("Pedestrian", "Car", "Car"), scores=(0.9, 0.5, 0.8))
+    small, large = (measured(cars(row(0), row(9)), found, found_levels=[level, 0, 0]) for level in (3, 0))
+    assert len(small.curve("Car", "3d", "easy").hit_scores) == 1
+    assert len(large.curve("Car", "3d", "easy").hit_scores) == 2
+    assert precision(small) == precision(large) == 1
 
 
 def test_a_large_detection_goes_before_a_small_one_that_overlaps_more() -> None:

@@ -100,7 +100,7 @@ class KittiCurve(NamedTuple):
     def _mean_over_sample(self, values: Floats) -> float:
         if not self.objects:
             return float("nan")
-        places = np.searchsorted(-self.scores, -self._sampled_scores(), side="right") - 1
+        places = np.searchsorted(-self.scores, -self._sampled_scores())
         sampled = np.zeros(RECALL_LEVELS + 1)
         sampled[: len(places)] = values[places]
         return float(np.maximum.accumulate(sampled[::-1])[::-1][1:].mean())

@@ -26,7 +26,8 @@ class Scene(NamedTuple):
         counts: bool [M], whether an object must be found; finding another is neither a hit nor a false alarm.
         scores: float [N].
         eligible: bool [N], whether a detection may be taken at all.
-        small: bool [N], whether it is too small for the level: the object that takes it is neither hit nor missed.
+        small: bool [N], whether it is too small for the level, and so neither a hit nor a false alarm. It still may be
+            what finds an object best, whose score is then left out of the sample.
         false_alarm: bool [N], whether a detection that no object takes is a false alarm.
     """
 
@@ -94,15 +95,12 @@ def _assign(candidates: Sequence[Sequence[_Candidate]], threshold: float, by_sco
     pairs = []
     for row, of_row in enumerate(candidates):
         free = [one for one in of_row if one.score >= threshold and one.detection not in taken]
-        if not free:
-            continue
-        large = [one for one in free if not one.small]
-        if by_score:
-            best = max(free, key=lambda one: one.score)
-        else:  # among those too small the kit takes the first, not the one that overlaps most
-            best = max(large, key=lambda one: one.overlap) if large else free[0]
-        taken.add(best.detection)
-        pairs.append(_Pair(row, best))
+        if not by_score:  # here the kit takes a small one only where there is no other, and it changes no count
+            free = [one for one in free if not one.small]
+        if free:
+            best = max(free, key=lambda one: one.score if by_score else one.overlap)
+            taken.add(best.detection)
+            pairs.append(_Pair(row, best))
     return pairs
 
 
