@@ -147,7 +147,10 @@ def _overlaps(truth: Boxes3D, found: Boxes3D, view: str) -> NDArray[np.float64]:
 
 
 def _share_of_found(truth: Boxes3D, found: Boxes3D, overlaps: NDArray[np.float64], view: str) -> NDArray[np.float64]:
-    """The share of every detection that lies in every true box, float64 [M, N], from their IoU."""
+    """The share of every detection that lies in every true box, float64 [M, N], from their IoU.
+
+    The IoU is exact to 1e-6, the share to that times how many times larger the true box is.
+    """
     axes = VIEWS.index(view) + 2
     of_truth, of_found = (boxes.sizes[:, :axes].astype(np.float64).prod(axis=1) for boxes in (truth, found))
     common = overlaps / (1 + overlaps) * (of_truth[:, None] + of_found)
