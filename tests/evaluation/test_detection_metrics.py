@@ -157,7 +157,10 @@ def test_objects_that_do_not_count_are_neither_found_nor_missed() -> None:
 
 
 def test_parts_add_up_to_the_whole() -> None:
-    frames = [(boxes(row(0)), boxes(row(0.3), row(5.1), scores=(0.7, 0.8))), (boxes(row(5)), boxes(row(5.4)))]
+    frames = [
+        (boxes(row(0)), boxes(row(0.3), row(5.1), scores=(0.7, 0.8))),
+        (boxes(row(5)), boxes(row(5.4), scores=(0.6,))),
+    ]
     whole, first, second = (DetectionMetrics(["car"]) for _ in range(3))
     for frame, part in zip(frames, (first, second), strict=True):
         whole.add(*frame)
