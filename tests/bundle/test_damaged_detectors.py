@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from perception.bundle.loading import load_bundle
+from perception.configuration import ConfigurationError
+from perception.runtime import load_engine
 from tests.bundle.detector_graphs import DECODING, NETWORK, detector, detector_description, head, write_detector
 from tests.bundle.graphs import write_files
 from tests.bundle.refusals import refusal
@@ -25,6 +27,25 @@ def test_a_sound_one_is_read(tmp_path: Path) -> None:
     bundle = load_bundle(write_detector(tmp_path))
     assert bundle.description.task == "detection"
     assert list(bundle.graph.graph.outputs) == ["maps"]
+
+
+def test_an_attribute_that_is_left_out_is_missed_or_not_needed(tmp_path: Path) -> None:
+    """Whichever it is: a graph that is taken also runs."""
+    _, graph = detector()
+    left_out = [(number, name) for number, one in enumerate(graph["operations"]) for name in one.get("attributes", {})]
+    refused = 0
+    for case, (number, name) in enumerate(left_out):
+        changed = copy.deepcopy(graph)
+        del changed["operations"][number]["attributes"][name]
+        folder = write_changed(tmp_path / str(case), changed)
+        try:
+            engine = load_engine(folder)
+        except ConfigurationError:
+            refused += 1
+        else:
+            engine.warm_up()
+            engine.close()
+    assert refused > len(left_out) / 2
 
 
 @pytest.mark.parametrize(

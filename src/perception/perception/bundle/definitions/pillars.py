@@ -17,13 +17,7 @@ MOST_TAPS, MOST_CONVOLVED = 31, 4096
 
 def _find_pillars(call: Arguments) -> dict[str, Spec]:
     _points(call)
-    _map_size(call)
-    for name in ("low_x_m", "low_y_m", "low_z_m"):
-        call.attribute(name, float)
-    if min(call.attribute("edge_m", float), call.attribute("height_m", float)) <= 0:
-        raise MisfitError("its attributes 'edge_m' and 'height_m' must be positive")
-    for name in ("clamp", "drop_first"):
-        call.attribute(name, bool)
+    _check_grid(call)
     pillars, returns, bounds = (call.attribute(name, str) for name in ("rows", "returns", "bounds"))
     return {
         "coords": Spec(dtype="int32", shape=(pillars, 3)),
@@ -35,6 +29,7 @@ def _find_pillars(call: Arguments) -> dict[str, Spec]:
 
 def _pillar_features(call: Arguments) -> dict[str, Spec]:
     channels = _points(call)
+    _check_grid(call)
     call.spec("coords", "int32", None, 3)
     call.spec("begins", "int32", None)
     returns = call.spec("order", "int32", None).shape[0]
@@ -113,6 +108,17 @@ def _points(call: Arguments) -> int:
     if not isinstance(channels, int) or channels < 3:
         raise MisfitError(f"its input 'points' has {channels} columns, expected x, y, z first")
     return channels
+
+
+def _check_grid(call: Arguments) -> None:
+    """Raise MisfitError unless the attributes say where pillars are."""
+    _map_size(call)
+    for name in ("low_x_m", "low_y_m", "low_z_m"):
+        call.attribute(name, float)
+    if min(call.attribute("edge_m", float), call.attribute("height_m", float)) <= 0:
+        raise MisfitError("its attributes 'edge_m' and 'height_m' must be positive")
+    for name in ("clamp", "drop_first"):
+        call.attribute(name, bool)
 
 
 def _map_size(call: Arguments) -> tuple[int, int]:
