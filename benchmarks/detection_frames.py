@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.data.kitti import CLASS_OF_TYPE
+from perception.data.kitti import CLASS_OF_TYPE, boxes_from_camera
 from perception.types import Boxes3D
 
 SAMPLES = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -38,23 +38,14 @@ def real_frames() -> Iterator[RealFrame]:
 def kitti_frame(folder: Path, sample: dict[str, Any]) -> RealFrame:
     """Read KITTI's frame, which is cut to the camera's view; boxes come from rectified camera 0."""
     points = np.fromfile(folder / sample["lidar"]["file"], np.float32).reshape(-1, 4)
-    lidar_from_camera = np.linalg.inv(np.array(sample["lidar_to_rectified_camera0"]))
     rows = [box for box in sample["boxes"] if box["name"] in CLASS_OF_TYPE]
-    length_height_width = np.array([box["size_lhw"] for box in rows])
-    bottoms = np.array([box["bottom_center_camera"] for box in rows])
-    middles = bottoms - np.stack([np.zeros(len(rows)), length_height_width[:, 1] / 2, np.zeros(len(rows))], 1)
-    turns = np.array([box["rotation_y"] for box in rows])
-    along = np.stack([np.cos(turns), np.zeros(len(rows)), -np.sin(turns)], 1) @ lidar_from_camera[:3, :3].T
-    return RealFrame(
-        "kitti",
-        points,
-        boxes_of(
-            middles @ lidar_from_camera[:3, :3].T + lidar_from_camera[:3, 3],
-            length_height_width[:, [0, 2, 1]],
-            np.arctan2(along[:, 1], along[:, 0]),
-            [CLASS_OF_TYPE[box["name"]] for box in rows],
-        ),
+    types = [box["name"] for box in rows]
+    bottoms, lengths_heights_widths, rotations_y = (
+        np.array([box[name] for box in rows]) for name in ("bottom_center_camera", "size_lhw", "rotation_y")
     )
+    camera0_from_lidar = np.array(sample["lidar_to_rectified_camera0"])
+    sizes = lengths_heights_widths[:, [0, 2, 1]]
+    return RealFrame("kitti", points, boxes_from_camera(types, bottoms, sizes, rotations_y, camera0_from_lidar))
 
 
 def nuscenes_frame(folder: Path, sample: dict[str, Any]) -> RealFrame:

@@ -101,13 +101,13 @@ def in_figures(measured: Measured) -> dict[str, Any]:
 
 
 def draw(engine: Any, title: str, points: NDArray[np.float32], truth: Boxes3D | None, file: Path) -> Boxes3D:
-    """Detect in one cloud and write the picture of it."""
-    found = engine.forward(Frame(PointCloud(points))).boxes
+    """Detect in one cloud, write the picture of what scores high enough, and return all that was found."""
+    found: Boxes3D = engine.forward(Frame(PointCloud(points))).boxes
     colors = dict(zip(engine.description.classes, engine.description.colors, strict=True))
     shown = chosen(found, found.scores >= SHOWN_SCORE)
     title = f"{engine.description.name}, {title}: score {SHOWN_SCORE} and more"
     detection_sheet(DetectedScan(title, points, shown, truth, colors)).save(file)
-    return shown
+    return found
 
 
 def expected(points: NDArray[np.float32], truth: Boxes3D, classes: Sequence[str]) -> Boxes3D:
@@ -120,9 +120,10 @@ def on_real_frame(engine: Any, frame: RealFrame, folder: Path) -> dict[str, Any]
     """What is found in a real frame, against the boxes that can be expected."""
     classes = engine.description.classes
     truth = expected(frame.points, frame.truth, classes)
-    shown = draw(engine, frame.name, frame.points, truth, folder / f"{engine.description.name}_{frame.name}.png")
+    found = draw(engine, frame.name, frame.points, truth, folder / f"{engine.description.name}_{frame.name}.png")
     metrics = DetectionMetrics(classes, RANGE_M)
-    metrics.add(truth, engine.forward(Frame(PointCloud(frame.points))).boxes)
+    metrics.add(truth, found)
+    shown = chosen(found, found.scores >= SHOWN_SCORE)
     return {
         name: {
             "ap": round(float(row.mean()), 3) if metrics.objects(name) else None,

@@ -6,7 +6,7 @@ and labels may be missing. Its frames are picked from many drives, so nothing co
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,19 +72,36 @@ def read_boxes(path: Path, camera0_from_lidar: NDArray[np.float64]) -> Boxes3D:
         numbers = np.array([[float(word) for word in words[8:15]] for words in kept]).reshape(-1, 7)
     except ValueError as error:
         raise ConfigurationError(f"{path}: {error}") from None
-    height, width, length, x, y, z, rotation_y = numbers.T
-    lidar_from_camera0 = inverse(camera0_from_lidar)
-    centers = np.stack([x, y - height / 2, z], axis=1) @ lidar_from_camera0[:3, :3].T + lidar_from_camera0[:3, 3]
-    along = (
-        np.stack([np.cos(rotation_y), np.zeros(len(kept)), -np.sin(rotation_y)], axis=1) @ lidar_from_camera0[:3, :3].T
-    )
+    sizes, bottoms, rotations_y = numbers[:, [2, 1, 0]], numbers[:, 3:6], numbers[:, 6]
+    return boxes_from_camera([words[0] for words in kept], bottoms, sizes, rotations_y, camera0_from_lidar)
+
+
+def boxes_from_camera(
+    types: Sequence[str],
+    bottoms: NDArray[np.float64],
+    sizes: NDArray[np.float64],
+    rotations_y: NDArray[np.float64],
+    camera0_from_lidar: NDArray[np.float64],
+) -> Boxes3D:
+    """Move boxes out of rectified camera 0 into the LiDAR's frame.
+
+    Args:
+        types: KITTI's, of `CLASS_OF_TYPE`.
+        bottoms: float64 [M, 3], bottom centres in the camera's frame (m).
+        sizes: float64 [M, 3], length, width, height (m).
+        rotations_y: float64 [M], about the camera's y (rad).
+        camera0_from_lidar: float64 [4, 4].
+    """
+    lidar_from_camera0, nothing = inverse(camera0_from_lidar), np.zeros(len(types))
+    middles = bottoms - np.stack([nothing, sizes[:, 2] / 2, nothing], axis=1)
+    along = np.stack([np.cos(rotations_y), nothing, -np.sin(rotations_y)], axis=1) @ lidar_from_camera0[:3, :3].T
     return Boxes3D(
-        centers=centers.astype(np.float32),
-        sizes=np.stack([length, width, height], axis=1).astype(np.float32),
+        centers=(middles @ lidar_from_camera0[:3, :3].T + lidar_from_camera0[:3, 3]).astype(np.float32),
+        sizes=sizes.astype(np.float32),
         yaws=np.arctan2(along[:, 1], along[:, 0]).astype(np.float32),
-        class_names=tuple(CLASS_OF_TYPE[words[0]] for words in kept),
-        scores=np.ones(len(kept), np.float32),
-        velocities=np.full((len(kept), 2), np.nan, np.float32),
+        class_names=tuple(CLASS_OF_TYPE[one] for one in types),
+        scores=np.ones(len(types), np.float32),
+        velocities=np.full((len(types), 2), np.nan, np.float32),
     )
 
 
