@@ -7,15 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from perception.bundle.operations import check_graph
 from perception.export.flatformer import lower_flatformer
 from perception.runtime.device.device import Device
 from perception.runtime.device.place import GpuPlace
 from perception.runtime.executor import GraphExecutor
 from perception.runtime.place import HOST, Place
-from perception.runtime.steps import Setting
 from tests.export.test_flatformer import drawn_network
 from tests.models.test_flatformer import SMALL, cloud
+from tests.runtime.device.encoders import encoder_at
 from tests.runtime.device.host_driver import HostDriver
 
 pytestmark = pytest.mark.emulation
@@ -24,11 +23,7 @@ pytestmark = pytest.mark.emulation
 def executor_at(place: Place) -> GraphExecutor:
     """All but the dense part."""
     network = drawn_network(SMALL.model_copy(update={"block": "lite"}))
-    tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    whole = lower_flatformer(network).graph
-    graph = whole.model_copy(update={"operations": whole.operations[:-1], "outputs": {"map": "map"}})
-    shapes = {name: tensor.shape for name, tensor in tensors.items()}
-    return GraphExecutor(check_graph(graph, shapes, "graph.json"), Setting(tensors, place, 1, {}))
+    return encoder_at(place, network, lower_flatformer(network))
 
 
 def test_the_map_is_that_of_the_cpu(gpu: Device, driver: HostDriver, device: Any) -> None:

@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from perception.bundle.operations import check_graph
 from perception.export.centerpoint import lower_centerpoint
 from perception.runtime.device.device import Device
 from perception.runtime.device.place import GpuPlace
 from perception.runtime.executor import GraphExecutor
 from perception.runtime.place import HOST, Place
-from perception.runtime.steps import Setting
 from tests.models.test_centerpoint import cloud, drawn_network
+from tests.runtime.device.encoders import encoder_at
 from tests.runtime.device.host_driver import HostDriver
 
 pytestmark = pytest.mark.emulation
@@ -23,11 +22,7 @@ pytestmark = pytest.mark.emulation
 def executor_at(place: Place) -> GraphExecutor:
     """All but the dense part."""
     network = drawn_network()
-    tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    whole = lower_centerpoint(network).graph
-    graph = whole.model_copy(update={"operations": whole.operations[:-1], "outputs": {"map": "map"}})
-    shapes = {name: tensor.shape for name, tensor in tensors.items()}
-    return GraphExecutor(check_graph(graph, shapes, "graph.json"), Setting(tensors, place, 1, {}))
+    return encoder_at(place, network, lower_centerpoint(network))
 
 
 def test_the_map_is_that_of_the_cpu(gpu: Device, driver: HostDriver, device: Any) -> None:
