@@ -24,10 +24,10 @@ from rich.progress import track
 from rich.table import Table
 
 from perception.data.boxes import chosen, points_inside
-from perception.evaluation.detection_metrics import DetectionMetrics
-from perception.evaluation.detection_pictures import DetectedScan, detection_sheet
 from perception.evaluation.latency import summarize_stages
 from perception.evaluation.machine import describe_machine
+from perception.evaluation.metrics.detection import DetectionMetrics
+from perception.evaluation.report.detection_pictures import DetectedScan, detection_sheet
 from perception.runtime.starting import load_engine
 from perception.training.clouds import cache_folder, make_clouds, read_clouds, simulated_drive
 from perception.training.data_settings import SeedRange, SimulatedData

@@ -24,7 +24,7 @@ from perception.classes import semantic_kitti_classes_of
 from perception.data.simulation import simulate_drive
 from perception.evaluation.latency import summarize_stages
 from perception.evaluation.machine import describe_machine
-from perception.evaluation.metrics import ConfusionMatrix
+from perception.evaluation.metrics.confusion import ConfusionMatrix
 from perception.ops import voxelize
 from perception.runtime import Engine, load_engine
 from perception.types import Frame, PointCloud

@@ -13,7 +13,7 @@ from perception.classes import (
     class_set_named,
     semantic_kitti_classes_of,
 )
-from perception.evaluation.metrics import ConfusionMatrix
+from perception.evaluation.metrics.confusion import ConfusionMatrix
 
 #: The 32 categories of nuScenes-lidarseg in the order of their indices, each with its class in the challenge.
 NUSCENES_CATEGORIES = """

@@ -21,7 +21,7 @@ from rich.progress import track
 from rich.table import Table
 from shared_weights import CLASSES, CostModel, TrainedSupernet, describe
 
-from perception.evaluation.ranking import kendall_tau
+from perception.evaluation.metrics.ranking import kendall_tau
 from perception.models.spvnas import SPVNAS
 from perception.training.batches import prefetched
 from perception.training.clouds import LabelledPoints

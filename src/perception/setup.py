@@ -30,7 +30,7 @@ setup(
     name=PACKAGE,
     version="0.1.0",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
-    package_data={PACKAGE: ["py.typed", "evaluation/templates/*"]},
+    package_data={PACKAGE: ["py.typed", "evaluation/report/templates/*"]},
     data_files=data_files(),
     python_requires=">=3.10",
     install_requires=["setuptools"],

@@ -6,7 +6,7 @@ from perception.bringup.demo.evaluate import PlayedDrive, frame_counts
 from perception.bringup.demo.graph import Recording, dropped_by_reason
 from perception.bringup.demo.summary import summary_lines
 from perception.evaluation.comparison import Comparison
-from perception.evaluation.metrics import ConfusionMatrix
+from perception.evaluation.metrics.confusion import ConfusionMatrix
 from perception.evaluation.results import (
     DetectionResults,
     EvaluationResults,

@@ -5,9 +5,9 @@ import pytest
 
 from perception.classes import IGNORED
 from perception.evaluation.latency import summarize_stages
-from perception.evaluation.metrics import ConfusionMatrix
-from perception.evaluation.panels import LabelledScan
-from perception.evaluation.report import ReportInputs
+from perception.evaluation.metrics.confusion import ConfusionMatrix
+from perception.evaluation.report.panels import LabelledScan
+from perception.evaluation.report.writing import ReportInputs
 from perception.evaluation.results import (
     EvaluationResults,
     FrameCounts,

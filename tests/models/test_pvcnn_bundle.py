@@ -10,7 +10,7 @@ import pytest
 from perception.bundle.format import WEIGHTS_FILE
 from perception.classes import SEMANTIC_KITTI_CLASSES
 from perception.data.simulation import simulate_drive
-from perception.evaluation.metrics import ConfusionMatrix
+from perception.evaluation.metrics.confusion import ConfusionMatrix
 from perception.runtime import Engine, load_engine
 from perception.types import Frame, PointCloud
 

@@ -13,7 +13,7 @@ from perception.bundle.format import WEIGHTS_FILE, SpvnasSettings, load_descript
 from perception.bundle.supernet import SupernetSpace, specialise
 from perception.classes import SEMANTIC_KITTI_CLASSES
 from perception.data.simulation import simulate_drive
-from perception.evaluation.metrics import ConfusionMatrix
+from perception.evaluation.metrics.confusion import ConfusionMatrix
 from perception.models.checkpoints import load_weights
 from perception.models.spvnas import SPVNAS
 from perception.runtime import Engine, load_engine

@@ -10,7 +10,7 @@ import pytest
 from perception.bundle.format import WEIGHTS_FILE
 from perception.data.boxes import chosen, points_inside
 from perception.data.simulation import simulate_drive
-from perception.evaluation.detection_metrics import DetectionMetrics
+from perception.evaluation.metrics.detection import DetectionMetrics
 from perception.runtime.starting import load_engine
 
 #: Average precision on the validation's drives, at least, that a bundle's description promises: of cars, pedestrians.

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from perception.classes import IGNORED, SEMANTIC_KITTI_CLASSES, SEMANTIC_KITTI_COLORS
 from perception.data.drive import DriveFrame
-from perception.evaluation.metrics import ConfusionMatrix
-from perception.evaluation.panels import LabelledScan
+from perception.evaluation.metrics.confusion import ConfusionMatrix
+from perception.evaluation.report.panels import LabelledScan
 
 
 @dataclass

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import pydantic
 
 from perception.configuration import Settings
-from perception.evaluation.metrics import ConfusionMatrix
+from perception.evaluation.metrics.confusion import ConfusionMatrix
 
-SCHEMA_FILE = Path(__file__).parent / "templates" / "metrics.schema.json"
+SCHEMA_FILE = Path(__file__).parent / "report" / "templates" / "metrics.schema.json"
 
 Count = Annotated[int, pydantic.Field(ge=0)]
 Share = Annotated[float, pydantic.Field(ge=0, le=1)]

@@ -14,7 +14,7 @@ from perception.bundle.architecture import SpvnasArchitecture
 from perception.bundle.format import PvcnnSettings, SpvnasSettings
 from perception.bundle.supernet import SupernetSpace
 from perception.classes import IGNORED
-from perception.evaluation.metrics import ConfusionMatrix
+from perception.evaluation.metrics.confusion import ConfusionMatrix
 from perception.models.build import build_network
 from perception.models.labellers import make_labeller
 from perception.models.network import SegmentationNetwork

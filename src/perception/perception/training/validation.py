@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from perception.evaluation.metrics import ConfusionMatrix
+from perception.evaluation.metrics.confusion import ConfusionMatrix
 from perception.runtime.labellers import PointLabeller
 from perception.runtime.timing import StageTimer
 from perception.training.clouds import LabelledPoints

@@ -18,8 +18,8 @@ from perception.data import bags
 from perception.evaluation.comparison import Comparison, compare, labelled_scan
 from perception.evaluation.latency import exclusive_stages, summarize_stages, with_totals
 from perception.evaluation.machine import describe_machine
-from perception.evaluation.panels import LabelledScan
-from perception.evaluation.report import ReportInputs
+from perception.evaluation.report.panels import LabelledScan
+from perception.evaluation.report.writing import ReportInputs
 from perception.evaluation.results import (
     EvaluationResults,
     FrameCounts,

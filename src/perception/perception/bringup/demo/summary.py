@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from perception.evaluation.report import METRICS_FILE
+from perception.evaluation.report.writing import METRICS_FILE
 from perception.evaluation.results import DetectionResults, EvaluationResults, SegmentationResults
 
 

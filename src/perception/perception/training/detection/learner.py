@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from torch import Tensor, nn
 
-from perception.evaluation.detection_metrics import DetectionMetrics
+from perception.evaluation.metrics.detection import DetectionMetrics
 from perception.models.build import build_detector
 from perception.models.detector import MapDetector
 from perception.runtime.detections import box_coding

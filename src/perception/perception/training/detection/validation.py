@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from perception.evaluation.detection_metrics import ERRORS, DetectionMetrics
+from perception.evaluation.metrics.detection import ERRORS, DetectionMetrics
 from perception.models.detector import MapDetector
 from perception.runtime.detections import boxes_of, find_candidates, points_in_range, suppress
 from perception.training.clouds import LabelledPoints

@@ -1,6 +1,6 @@
 """Precision, score and errors over recall as the nuScenes detection task reads them, of one class at one distance.
 
-Source as in `perception.evaluation.detection_metrics`: the best detection goes first and takes the nearest object that
+Source as in `perception.evaluation.metrics.detection`: the best detection goes first and takes the nearest object that
 is free; curves are read at 101 levels of recall.
 """
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from perception.evaluation.detection_bands import (
+from perception.evaluation.metrics.bands import (
     DISTANCE_BANDS_M,
     POINT_BANDS,
     Band,
@@ -15,10 +15,10 @@ from perception.evaluation.detection_bands import (
     CountingMetrics,
     distances_m,
 )
-from perception.evaluation.detection_metrics import DetectionMetrics
-from perception.evaluation.kitti_metrics import KittiMetrics
+from perception.evaluation.metrics.detection import DetectionMetrics
+from perception.evaluation.metrics.kitti import KittiMetrics
 from perception.types import Boxes3D
-from tests.evaluation.detections import cars, crowded_frame, row
+from tests.evaluation.metrics.detections import cars, crowded_frame, row
 
 MAKERS: list[Callable[[], CountingMetrics]] = [lambda: DetectionMetrics(["Car"], 1e9), KittiMetrics]
 NEAR, MIDDLE, FAR = (band.name for band in DISTANCE_BANDS_M)

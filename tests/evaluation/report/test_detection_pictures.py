@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from perception.evaluation.detection_pictures import (
+from perception.evaluation.report.detection_pictures import (
     TRUTH_COLOR,
     DetectedScan,
     detection_sheet,
@@ -12,7 +12,7 @@ from perception.evaluation.detection_pictures import (
     footprints,
     readable,
 )
-from perception.evaluation.pictures import BirdsEyeArea
+from perception.evaluation.report.pictures import BirdsEyeArea
 from perception.types import Boxes3D
 
 AREA = BirdsEyeArea(front_m=20, back_m=20, side_m=20, pixels_per_meter=10)

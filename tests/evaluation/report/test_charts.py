@@ -2,7 +2,7 @@
 
 import pytest
 
-from perception.evaluation.charts import confusion_rows, histogram, tick_values, timeline
+from perception.evaluation.report.charts import confusion_rows, histogram, tick_values, timeline
 
 
 @pytest.mark.parametrize("maximum", [0.3, 1.0, 7.0, 99.0, 100.0, 1234.5])

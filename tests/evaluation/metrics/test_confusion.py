@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perception.classes import IGNORED
-from perception.evaluation.metrics import ConfusionMatrix
+from perception.evaluation.metrics.confusion import ConfusionMatrix
 
 CLASS_COUNT = 5
 CLASS_IDS = st.sampled_from([*range(CLASS_COUNT), IGNORED])

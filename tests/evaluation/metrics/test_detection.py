@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from perception.evaluation.detection_metrics import ATTRIBUTE, DISTANCES_M, ERRORS, DetectionMetrics
+from perception.evaluation.metrics.detection import ATTRIBUTE, DISTANCES_M, ERRORS, DetectionMetrics
 from perception.types import Boxes3D
 
 

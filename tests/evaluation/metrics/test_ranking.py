@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perception.evaluation.ranking import kendall_tau
+from perception.evaluation.metrics.ranking import kendall_tau
 
 
 def test_known_values() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from perception.evaluation.detection_curves import ERRORS, Curve, Flags, Floats, Objects, joined, match_curve
+from perception.evaluation.metrics.detection_curves import ERRORS, Curve, Flags, Floats, Objects, joined, match_curve
 from perception.types import Boxes3D
 
 #: In metres: what still counts as found. Precision is averaged over all of them, errors are those at the third.

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from perception.evaluation.panels import FAINT_TEXT, MARGIN, TEXT
-from perception.evaluation.pictures import BACKGROUND, BirdsEyeArea, Picture, birds_eye_view
+from perception.evaluation.report.panels import FAINT_TEXT, MARGIN, TEXT
+from perception.evaluation.report.pictures import BACKGROUND, BirdsEyeArea, Picture, birds_eye_view
 from perception.types import Boxes3D
 
 Color = tuple[int, int, int]

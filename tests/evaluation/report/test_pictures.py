@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from perception.classes import IGNORED, SEMANTIC_KITTI_COLORS
-from perception.evaluation.pictures import (
+from perception.evaluation.report.pictures import (
     BACKGROUND,
     CORRECT,
     WRONG,

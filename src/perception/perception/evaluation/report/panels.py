@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from perception.classes import IGNORED
-from perception.evaluation.pictures import (
+from perception.evaluation.report.pictures import (
     BACKGROUND,
     UNLABELLED,
     WRONG,

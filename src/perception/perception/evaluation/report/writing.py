@@ -11,10 +11,10 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from perception.evaluation.charts import STAGE_COLORS, confusion_rows, histogram, timeline
-from perception.evaluation.detection_pictures import TRUTH_COLOR, DetectedScan, detection_view
-from perception.evaluation.panels import LabelledScan, draw_panels
-from perception.evaluation.pictures import WRONG, Picture
+from perception.evaluation.report.charts import STAGE_COLORS, confusion_rows, histogram, timeline
+from perception.evaluation.report.detection_pictures import TRUTH_COLOR, DetectedScan, detection_view
+from perception.evaluation.report.panels import LabelledScan, draw_panels
+from perception.evaluation.report.pictures import WRONG, Picture
 from perception.evaluation.results import EvaluationResults
 
 REPORT_FILE = "report.html"
@@ -57,7 +57,7 @@ def write_report(folder: Path, inputs: ReportInputs) -> Path:
 def render(inputs: ReportInputs) -> str:
     """The report as HTML."""
     environment = Environment(
-        loader=PackageLoader("perception.evaluation"),
+        loader=PackageLoader("perception.evaluation.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from perception import ops
-from perception.evaluation.kitti_curve import KittiCurve, joined_curve
-from perception.evaluation.kitti_levels import LEVELS
-from perception.evaluation.kitti_matching import Matching, Scene, match
+from perception.evaluation.metrics.kitti_curve import KittiCurve, joined_curve
+from perception.evaluation.metrics.kitti_levels import LEVELS
+from perception.evaluation.metrics.kitti_matching import Matching, Scene, match
 from perception.types import Boxes3D
 
 #: Overlap seen from above, and of volumes.
@@ -84,8 +84,8 @@ class KittiMetrics:
         Args:
             truth: M objects, neighbours and regions of `DONT_CARE`.
             found: N detections.
-            truth_levels: int [M], the first level that counts each object, from `perception.evaluation.kitti_levels`;
-                the first by default. An object that a level does not count is neither hit nor missed there.
+            truth_levels: int [M], the first level that counts each object, see `kitti_levels`; the first by default. An
+                object that a level does not count is neither hit nor missed there.
             found_levels: int [N], of detections by their height in the image; the first by default.
             truth_counts: bool [M], False for objects that no level counts; all count by default.
             found_counts: bool [N], False for detections that are no false alarms where no object takes them.

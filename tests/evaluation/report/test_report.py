@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from perception.evaluation.detection_pictures import DetectedScan
-from perception.evaluation.panels import compose_sheet, draw_panels
-from perception.evaluation.report import data_uri, render, write_report
+from perception.evaluation.report.detection_pictures import DetectedScan
+from perception.evaluation.report.panels import compose_sheet, draw_panels
+from perception.evaluation.report.writing import data_uri, render, write_report
 from perception.evaluation.results import DetectionResults, FrameCounts, RealScanResults
 from perception.types import Boxes3D
 

@@ -1,6 +1,6 @@
 """Precision over recall as KITTI reads it: at 40 levels, each with the best precision at that recall or more.
 
-Sources as in `perception.evaluation.kitti_metrics`.
+Sources as in `perception.evaluation.metrics.kitti`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.evaluation.kitti_matching import Matching
+from perception.evaluation.metrics.kitti_matching import Matching
 
 #: Recalls of 1/40 to 1; a recall of 0 does not count.
 RECALL_LEVELS = 40

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perception.evaluation.kitti_levels import LEVELS, levels_in_image, levels_of_heights
-from perception.evaluation.kitti_metrics import KITTI_CLASSES, VIEWS, KittiClass, KittiMetrics
+from perception.evaluation.metrics.kitti import KITTI_CLASSES, VIEWS, KittiClass, KittiMetrics
+from perception.evaluation.metrics.kitti_levels import LEVELS, levels_in_image, levels_of_heights
 from perception.types import Boxes3D
-from tests.evaluation.detections import RatedFrame, cars, crowded_frame, row
+from tests.evaluation.metrics.detections import RatedFrame, cars, crowded_frame, row
 
 LOOSE = (KittiClass("Car", 0.2),)
 

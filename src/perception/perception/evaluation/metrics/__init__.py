@@ -1,0 +1,1 @@
+"""How good results are: one definition a file, NumPy only."""

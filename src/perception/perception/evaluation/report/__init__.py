@@ -1,0 +1,1 @@
+"""What people look at: the report of an evaluation, its charts and its pictures."""
