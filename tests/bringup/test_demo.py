@@ -11,7 +11,7 @@ import time
 import jsonschema
 import pytest
 
-from perception.evaluation.results import SCHEMA_FILE
+from perception.evaluation.demo_results import SCHEMA_FILE
 from perception.paths import find_bundle
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]

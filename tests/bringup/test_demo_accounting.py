@@ -6,17 +6,15 @@ from perception.bringup.demo.evaluate import PlayedDrive, frame_counts
 from perception.bringup.demo.graph import Recording, dropped_by_reason
 from perception.bringup.demo.summary import summary_lines
 from perception.evaluation.comparison import Comparison
-from perception.evaluation.metrics.confusion import ConfusionMatrix
-from perception.evaluation.results import (
+from perception.evaluation.demo_results import (
     DetectionResults,
     EvaluationResults,
-    FrameCounts,
-    LatencySummary,
-    MachineDescription,
     RealScanResults,
     RunDescription,
     SegmentationResults,
 )
+from perception.evaluation.metrics.confusion import ConfusionMatrix
+from perception.evaluation.results import FrameCounts, LatencySummary, MachineDescription
 from perception.nodes.recorded import NodeCounts
 
 BEFORE = NodeCounts(received=100, published=60, dropped={"superseded": 40})

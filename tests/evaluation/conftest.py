@@ -4,17 +4,12 @@ import numpy as np
 import pytest
 
 from perception.classes import IGNORED
+from perception.evaluation.demo_results import EvaluationResults, RunDescription, SegmentationResults
 from perception.evaluation.latency import summarize_stages
 from perception.evaluation.metrics.confusion import ConfusionMatrix
 from perception.evaluation.report.panels import LabelledScan
 from perception.evaluation.report.writing import ReportInputs
-from perception.evaluation.results import (
-    EvaluationResults,
-    FrameCounts,
-    MachineDescription,
-    RunDescription,
-    SegmentationResults,
-)
+from perception.evaluation.results import FrameCounts, MachineDescription
 
 CLASSES = ("road", "car", "tree", "train")
 COLORS = {"road": (255, 0, 255), "car": (100, 150, 245), "tree": (0, 175, 0), "train": (1, 2, 3)}

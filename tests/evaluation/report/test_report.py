@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from perception.evaluation.demo_results import DetectionResults, RealScanResults
 from perception.evaluation.report.detection_pictures import DetectedScan
 from perception.evaluation.report.panels import compose_sheet, draw_panels
 from perception.evaluation.report.writing import data_uri, render, write_report
-from perception.evaluation.results import DetectionResults, FrameCounts, RealScanResults
+from perception.evaluation.results import FrameCounts
 from perception.types import Boxes3D
 
 VOID = {"meta", "img", "br", "line", "rect"}

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pydantic
 
 from perception.configuration import Settings
-from perception.evaluation.metrics.confusion import ConfusionMatrix
 
-SCHEMA_FILE = Path(__file__).parent / "report" / "templates" / "metrics.schema.json"
+SCHEMA_FILE = Path(__file__).parent / "report" / "templates" / "evaluation.schema.json"
 
 Count = Annotated[int, pydantic.Field(ge=0)]
 Share = Annotated[float, pydantic.Field(ge=0, le=1)]
@@ -54,53 +53,6 @@ class FrameCounts(Settings):
         return self
 
 
-class SegmentationResults(Settings):
-    """How well points were labelled; classes that do not occur in the truth are left out of `iou`."""
-
-    #: Over the classes that occur in the truth; None when nothing was compared.
-    mean_iou: Share | None
-    accuracy: Share | None
-    iou: dict[str, Share]
-    #: Points of each class in the truth.
-    points: dict[str, Count]
-    classes: tuple[str, ...]
-    #: Truth in rows, prediction in columns, in the order of `classes`.
-    confusion: tuple[tuple[Count, ...], ...]
-    #: Frames that were compared.
-    frames: Count
-
-    @classmethod
-    def from_confusion(cls, matrix: ConfusionMatrix, classes: tuple[str, ...], frames: int) -> SegmentationResults:
-        """Read every figure off a confusion matrix."""
-        occurring = [(name, index) for index, name in enumerate(classes) if matrix.occurs[index]]
-        iou = matrix.iou()
-        return cls(
-            mean_iou=matrix.mean_iou() if occurring else None,
-            accuracy=matrix.accuracy() if occurring else None,
-            iou={name: float(iou[index]) for name, index in occurring},
-            points={name: int(matrix.truth_points[index]) for name, index in occurring},
-            classes=classes,
-            confusion=tuple(tuple(row) for row in matrix.counts.tolist()),
-            frames=frames,
-        )
-
-
-class DetectionResults(Settings):
-    """How well a detector found objects; classes of which the truth has none are left out."""
-
-    bundle: str
-    bundle_sha256: str = pydantic.Field(pattern="^[0-9a-f]{64}$")
-    #: As nuScenes has it: over matches within 0.5, 1, 2 and 4 m, and over the classes; None without any object.
-    mean_average_precision: Share | None
-    average_precision: dict[str, Share]
-    #: Of each class, in the frames that came out: within `range_m`, and showing at least `least_points`.
-    objects: dict[str, Count]
-    range_m: float
-    least_points: Count
-    latency_ms: dict[str, LatencySummary]
-    frames: FrameCounts
-
-
 class MachineDescription(Settings):
     """Where it ran."""
 
@@ -114,39 +66,156 @@ class MachineDescription(Settings):
     versions: dict[str, str]
 
 
+class SegmentationFigures(Settings):
+    """How well points were labelled, all of them or those of one distance band."""
+
+    #: Over the classes that occur in the truth; None when nothing was compared.
+    mean_iou: Share | None
+    accuracy: Share | None
+    #: Classes that do not occur in the truth are left out.
+    iou: dict[str, Share]
+    #: Points of each class in the truth.
+    points: dict[str, Count]
+
+
+class SegmentationResults(SegmentationFigures):
+    """How well points were labelled."""
+
+    #: Whose classes: semantic_kitti or nuscenes_lidarseg.
+    label_set: str
+    classes: tuple[str, ...]
+    #: Truth in rows, prediction in columns, in the order of `classes`.
+    confusion: tuple[tuple[Count, ...], ...]
+    #: Frames that were compared.
+    frames: Count
+    by_distance: dict[str, SegmentationFigures]
+
+
+class ClassFigures(Settings):
+    """How well the objects of one class were found."""
+
+    #: Over matches within 0.5, 1, 2 and 4 m, and at each of these distances.
+    average_precision: Share
+    average_precision_at_m: dict[str, Share]
+    #: translation (m), scale (1 - IoU), orientation (rad), velocity (m/s); None where it means nothing.
+    errors: dict[str, float | None]
+    #: True objects that count, and boxes that were found at any score.
+    objects: Count
+    found: Count
+
+
+class PrecisionRecall(Settings):
+    """Precision at evenly spaced levels of recall, from 0 to 1, for matches within `distance_m`."""
+
+    distance_m: float
+    precision: tuple[Share, ...]
+    #: The score above which each level is reached; None where it is not.
+    score: tuple[Share | None, ...]
+
+
+class DetectionFigures(Settings):
+    """How well objects were found, all of them or those of one band."""
+
+    #: As nuScenes has it; None without any object.
+    mean_average_precision: Share | None
+    by_class: dict[str, ClassFigures]
+
+
+class DetectionResults(DetectionFigures):
+    """How well objects were found; classes of which the truth has none are left out."""
+
+    nuscenes_detection_score: Share | None
+    #: nuScenes' five mean errors; None where they are not known.
+    errors: dict[str, float | None]
+    #: Objects count within this distance, and when they show at least so many points.
+    range_m: float
+    least_points: Count
+    #: Frames that were compared.
+    frames: Count
+    curves: dict[str, PrecisionRecall]
+    by_distance: dict[str, DetectionFigures]
+    by_points: dict[str, DetectionFigures]
+    #: Class -> bev or 3d -> easy, moderate, hard -> average precision at 40 levels of recall; None without objects.
+    kitti: dict[str, dict[str, dict[str, Share | None]]]
+
+
+class Usage(Settings):
+    """What was used of something while frames were processed."""
+
+    mean: float
+    max: float
+
+
+class ResourceUsage(Settings):
+    """What the evaluated processes took from the machine; None where it cannot be known."""
+
+    #: 100 is one core.
+    cpu_percent: Usage
+    memory_mib: Usage
+    gpu_percent: Usage | None = None
+    gpu_memory_mib: Usage | None = None
+    power_w: Usage | None = None
+    samples: Count
+
+
+class ModelResults(Settings):
+    """What one network did with all bags."""
+
+    #: As on the command line: tells runs of the same bundle apart.
+    name: str
+    bundle: str
+    bundle_sha256: str = pydantic.Field(pattern="^[0-9a-f]{64}$")
+    task: Literal["segmentation", "detection"]
+    frames: FrameCounts
+    #: Stage -> milliseconds; `total`: a frame's whole way; `end_to_end`, online: from stamp to publication.
+    latency_ms: dict[str, LatencySummary]
+    #: Results a second.
+    rate_hz: float | None
+    segmentation: SegmentationResults | None = None
+    detection: DetectionResults | None = None
+    resources: ResourceUsage | None = None
+
+
+class BagDescription(Settings):
+    """An evaluated bag."""
+
+    name: str
+    #: Clouds that could be read.
+    frames: Count
+    duration_s: float
+    #: What of it could not be read or used, one sentence each.
+    losses: tuple[str, ...] = ()
+    #: Frames with true labels, and with true objects.
+    labelled_frames: Count = 0
+    frames_with_objects: Count = 0
+
+
 class RunDescription(Settings):
     """What ran."""
 
     command: str
     created: str
-    bundle: str
-    bundle_sha256: str = pydantic.Field(pattern="^[0-9a-f]{64}$")
-    sensor: str
-    seeds: tuple[int, ...]
+    #: offline: every frame through the library; online: through the nodes, in real time.
+    mode: Literal["offline", "online"]
+    #: Whether it was interrupted before the end.
+    partial: bool
+    bags: tuple[BagDescription, ...]
+    #: Online: bag seconds a second.
+    rate: float | None = None
+    #: Offline: processes that worked at the same time.
+    workers: int | None = None
     duration_s: float
-    rate_hz: float
     machine: MachineDescription
 
 
-class RealScanResults(Settings):
-    """A real scan that went through the same graph."""
-
-    file: str
-    points: Count
-    #: None when the scan came without labels.
-    segmentation: SegmentationResults | None
-
-
 class EvaluationResults(Settings):
-    """Everything in metrics.json."""
+    """Everything in metrics.json; what happened to each frame is in the files below `frames/` beside it."""
 
-    format: Annotated[int, pydantic.Field(ge=1, le=1)] = 1
+    format: Annotated[int, pydantic.Field(ge=2, le=2)] = 2
     run: RunDescription
-    segmentation: SegmentationResults
-    latency_ms: dict[str, LatencySummary]
-    frames: FrameCounts
-    real_scan: RealScanResults | None = None
-    detection: DetectionResults | None = None
+    models: tuple[ModelResults, ...]
+    #: Sentences about what the figures do not say.
+    notes: tuple[str, ...] = ()
 
     def write(self, path: Path) -> None:
         """Write metrics.json."""

@@ -16,17 +16,12 @@ from perception.bundle.format import BundleDescription
 from perception.classes import SEMANTIC_KITTI_CLASSES, SEMANTIC_KITTI_COLORS
 from perception.data import bags
 from perception.evaluation.comparison import Comparison, compare, labelled_scan
+from perception.evaluation.demo_results import EvaluationResults, RealScanResults, RunDescription, SegmentationResults
 from perception.evaluation.latency import exclusive_stages, summarize_stages, with_totals
 from perception.evaluation.machine import describe_machine
 from perception.evaluation.report.panels import LabelledScan
 from perception.evaluation.report.writing import ReportInputs
-from perception.evaluation.results import (
-    EvaluationResults,
-    FrameCounts,
-    RealScanResults,
-    RunDescription,
-    SegmentationResults,
-)
+from perception.evaluation.results import FrameCounts
 
 PICTURED_DRIVES = 3
 REASONS = {

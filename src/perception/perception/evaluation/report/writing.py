@@ -11,11 +11,11 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
+from perception.evaluation.demo_results import EvaluationResults
 from perception.evaluation.report.charts import STAGE_COLORS, confusion_rows, histogram, timeline
 from perception.evaluation.report.detection_pictures import TRUTH_COLOR, DetectedScan, detection_view
 from perception.evaluation.report.panels import LabelledScan, draw_panels
 from perception.evaluation.report.pictures import WRONG, Picture
-from perception.evaluation.results import EvaluationResults
 
 REPORT_FILE = "report.html"
 METRICS_FILE = "metrics.json"
