@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from perception.ros import device_status
-from perception.ros.device_status import device_statuses, read_device
+from perception.ros.device_status import device_statuses
 from perception.runtime.device.figures import DeviceFigures
 
 
@@ -24,20 +21,3 @@ def test_zero_is_known():
 
 def test_a_device_that_tells_nothing_has_no_status():
     assert device_statuses("/n", "cpu", DeviceFigures(name="a name alone")) == []
-
-
-@pytest.mark.parametrize(
-    ("device", "jetson", "asked"),
-    [("cpu", False, None), ("cpu", True, 0), ("cuda", False, 0), ("cuda:2", False, 2), ("tpu", True, None)],
-)
-def test_which_device_is_asked(monkeypatch, device, jetson, asked):
-    calls = []
-
-    def read_figures(index=0):
-        calls.append(index)
-        return DeviceFigures(load=0.5)
-
-    monkeypatch.setattr(device_status, "read_figures", read_figures)
-    monkeypatch.setattr(device_status, "is_jetson", lambda root: jetson)
-    assert read_device(device) == (DeviceFigures() if asked is None else DeviceFigures(load=0.5))
-    assert calls == ([] if asked is None else [asked])

@@ -7,7 +7,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from perception.runtime.device import figures, jetson, nvml
-from perception.runtime.device.figures import DeviceFigures, read_figures
+from perception.runtime.device.figures import DeviceFigures, read_device, read_figures
 
 MEMINFO = "MemTotal:        {total} kB\nMemFree:          100000 kB\nMemAvailable:    {available} kB\nBuffers: 5 kB\n"
 NVPMODEL = """# POWER_MODEL: ID=9 NAME=COMMENT
@@ -241,3 +241,20 @@ def test_without_nvml_there_are_no_figures(fake_nvml, monkeypatch):
     nvml._library.cache_clear()
     monkeypatch.setitem(sys.modules, "pynvml", None)
     assert read_figures() == DeviceFigures()
+
+
+@pytest.mark.parametrize(
+    ("device", "on_jetson", "asked"),
+    [("cpu", False, None), ("cpu", True, 0), ("cuda", False, 0), ("cuda:2", False, 2), ("tpu", True, None)],
+)
+def test_which_device_is_asked(monkeypatch, device, on_jetson, asked):
+    calls = []
+
+    def read_figures(index=0, root=None):
+        calls.append(index)
+        return DeviceFigures(load=0.5)
+
+    monkeypatch.setattr(figures, "read_figures", read_figures)
+    monkeypatch.setattr(jetson, "is_jetson", lambda root: on_jetson)
+    assert read_device(device) == (DeviceFigures() if asked is None else DeviceFigures(load=0.5))
+    assert calls == ([] if asked is None else [asked])

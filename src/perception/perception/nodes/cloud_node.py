@@ -19,7 +19,7 @@ from perception.nodes.bundle_service import BundleService
 from perception.nodes.cloud_input import INPUT, CloudInput, Received
 from perception.nodes.cloud_outputs import CloudOutputs
 from perception.nodes.engine_slot import EngineSlot, EngineStarter, describe_error
-from perception.ros.device_status import device_statuses, read_device
+from perception.ros.device_status import device_statuses
 from perception.ros.diagnostics import Limits, frames_status, processing_status
 from perception.ros.node_base import ManagedNode
 from perception.ros.parameters import ParameterRow
@@ -27,6 +27,7 @@ from perception.ros.point_clouds import CloudSettings, DecodedCloud, decode_poin
 from perception.ros.point_layout import CloudError
 from perception.ros.transforms import TransformError
 from perception.runtime import StageTimer
+from perception.runtime.device.figures import read_device
 from perception.types import Frame
 
 

@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from perception.configuration import ConfigurationError
 from perception.ros.diagnostics import OK, status
-from perception.runtime.device import gpu_index
-from perception.runtime.device.figures import DeviceFigures, read_figures
-from perception.runtime.device.jetson import is_jetson
-
-
-def read_device(device: str) -> DeviceFigures:
-    """Read the figures of a device by its name; a CPU has some on a Jetson, whose memory and heat it shares."""
-    try:
-        index = gpu_index(device)
-    except ConfigurationError:  # the node says so when it is configured
-        return DeviceFigures()
-    if index is None:
-        return read_figures() if is_jetson(Path("/")) else DeviceFigures()
-    return read_figures(index)
+from perception.runtime.device.figures import DeviceFigures
 
 
 def device_statuses(node: str, device: str, figures: DeviceFigures) -> list[DiagnosticStatus]:

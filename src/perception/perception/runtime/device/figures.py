@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from perception.configuration import ConfigurationError
+
 
 @dataclass(frozen=True)
 class DeviceFigures:
@@ -48,3 +50,16 @@ def read_figures(index: int = 0, pci_bus_id: str | None = None, root: Path = Pat
         return own
     others = asdict(nvml.read(index, pci_bus_id))
     return replace(own, **{name: others[name] for name, value in asdict(own).items() if value is None})
+
+
+def read_device(device: str, root: Path = Path("/")) -> DeviceFigures:
+    """Read the figures of a device by its name; a CPU has some on a Jetson, whose memory and heat it shares."""
+    from perception.runtime.device import gpu_index, jetson
+
+    try:
+        index = gpu_index(device)
+    except ConfigurationError:  # whoever runs a network on it says so
+        return DeviceFigures()
+    if index is None:
+        return read_figures(root=root) if jetson.is_jetson(root) else DeviceFigures()
+    return read_figures(index, root=root)
