@@ -27,7 +27,7 @@ from rich.progress import track
 from rich.table import Table
 from running_graph import Listener, Replay, add_output_option, drive, measured, resident_mib, stack_processes
 
-from perception.bringup.demo.children import Child
+from perception.bringup.graph.children import Child
 from perception.evaluation.latency import summarize
 
 #: Between two swaps: ten clouds.

@@ -20,7 +20,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from perception.bringup.demo.isolation import isolated_environment
+from perception.bringup.graph.isolation import isolated_environment
 from perception.ros.middleware import PROFILE_VARIABLE, USER_CHOICES, prepare_environment
 
 POINTS, POINT_BYTES = 124_000, 32

@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 from running_graph import Listener, Replay, add_output_option, drive, measured
 
-from perception.bringup.demo.children import PERCEPTION, Child
+from perception.bringup.graph.children import PERCEPTION, Child
 
 #: The acceptance lines.
 MOST_MB, MOST_START_S = 600.0, 3.0

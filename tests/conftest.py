@@ -45,7 +45,7 @@ def pytest_configure() -> None:
     os.environ.setdefault("PERCEPTION_KERNELS_POISON", "1")
     # A machine that is only there to test kernels (make gpu-check) has no ROS 2 and few packages.
     if importlib.util.find_spec("pydantic"):
-        from perception.bringup.demo.isolation import isolated_environment
+        from perception.bringup.graph.isolation import isolated_environment
 
         # Tests of other checkouts on this machine, or a robot on this network, must not hear ours.
         os.environ.update(isolated_environment())

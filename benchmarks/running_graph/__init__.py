@@ -14,8 +14,8 @@ from typing import Any
 
 import psutil
 
-from perception.bringup.demo.children import Child
-from perception.bringup.demo.isolation import isolated_environment
+from perception.bringup.graph.children import Child
+from perception.bringup.graph.isolation import isolated_environment
 from perception.evaluation.latency import with_totals
 from perception.evaluation.machine import describe_machine
 from perception.ros.middleware import prepare_environment

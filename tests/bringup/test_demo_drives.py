@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from perception.bringup.demo import drives
-from perception.bringup.demo.children import DemoError
 from perception.bringup.demo.drives import drive_bag, scan_bag, simulate
+from perception.bringup.graph.children import GraphError
 from perception.classes import SEMANTIC_KITTI_CLASSES
 from perception.configuration import ConfigurationError
 from perception.data import bags
@@ -41,7 +41,7 @@ def test_a_new_drive_replaces_the_outdated_one_and_no_other(tmp_path):
     for folder in (outdated, left_over, *others):
         folder.mkdir()
     # Fails, since there is no such sensor; what is outdated is of no use all the same.
-    with pytest.raises(DemoError, match=r"ended with code 2\n.*no_such_sensor"):
+    with pytest.raises(GraphError, match=r"ended with code 2\n.*no_such_sensor"):
         simulate({1: tmp_path / "hdl64e_seed1_10s_ffffffff"}, "no_such_sensor", 10.0, tmp_path)
     assert not outdated.exists()
     assert not left_over.exists()

@@ -9,13 +9,13 @@ from pathlib import Path
 from PIL import Image
 from rich.console import Console
 
-from perception.bringup.demo.children import DemoError, tail
 from perception.bringup.demo.detection import detect_all, find_detector, with_detections
 from perception.bringup.demo.drives import drive_bag, scan_bag, simulate
 from perception.bringup.demo.evaluate import PlayedDrive, report_inputs
 from perception.bringup.demo.graph import Graph, running_graph
 from perception.bringup.demo.settings import DemoSettings
 from perception.bringup.demo.summary import print_summary
+from perception.bringup.graph.children import GraphError, tail
 from perception.bundle.format import BundleDescription, load_description
 from perception.evaluation.report.detection_pictures import detection_sheet
 from perception.evaluation.report.panels import compose_sheet
@@ -48,7 +48,7 @@ def run_demo(settings: DemoSettings) -> int:
             inputs = inputs if detected is None else with_detections(inputs, detected)
             report = write_report(settings.out, inputs)
             write_pictures(settings.out, inputs)
-    except DemoError as error:
+    except GraphError as error:
         print(f"perception demo: {error}", file=sys.stderr)
         return 1
     if settings.verbose:
@@ -107,7 +107,7 @@ def play_scan(graph: Graph, bag: Path, classes: Sequence[str]) -> PlayedDrive:
     """Send the real scan through the graph.
 
     Raises:
-        DemoError: it did not come out.
+        GraphError: it did not come out.
     """
     for _ in range(SCAN_ATTEMPTS):
         recording = graph.play(bag, 1.0)

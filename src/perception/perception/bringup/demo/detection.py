@@ -86,7 +86,7 @@ def detect_all(
     """Bring the detection node up, and play every bag through it.
 
     Raises:
-        DemoError: the graph failed.
+        GraphError: the graph failed.
     """
     with (
         console.status("bringing the detector up") as status,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from perception.bringup.demo.children import Child
+from perception.bringup.graph.children import Child
 from perception.configuration import ConfigurationError
 from perception.data import bags, semantic_kitti, simulation
 from perception.data.drive import DriveFrame
@@ -45,7 +45,7 @@ def simulate(bags: Mapping[int, Path], sensor: str, duration_s: float, logs: Pat
     """Simulate drives (seed -> bag) in child processes, and remove the drives that they replace.
 
     Raises:
-        DemoError: the simulator failed; the message ends with what it said last.
+        GraphError: the simulator failed; the message ends with what it said last.
     """
     seeds = list(bags)
     for start in range(0, len(seeds), SIMULATORS):

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from perception.bringup.demo.children import Child, DemoError
-from perception.bringup.demo.isolation import isolated_environment
 from perception.bringup.description import NAMESPACE
+from perception.bringup.graph.children import Child, GraphError
+from perception.bringup.graph.isolation import isolated_environment
 from perception.data import bags
 from perception.nodes.recorded import NodeCounts, RecordedFrame
 from perception.nodes.recorder import Recorder, RecorderThread
@@ -56,7 +56,7 @@ class Graph:
         """Replay a bag, wait until nothing is on its way any more, and account for every cloud.
 
         Raises:
-            DemoError: the graph or the replay failed.
+            GraphError: the graph or the replay failed.
         """
         before = self.recorder.counts or NodeCounts()
         self.recorder.clear()
@@ -80,7 +80,7 @@ class Graph:
         """What the node says once it has dealt with every cloud; two reports, as one may be older than the last cloud.
 
         Raises:
-            DemoError: it does not get there.
+            GraphError: it does not get there.
         """
         reports = self.recorder.reports
         settled = self._wait_for(
@@ -99,12 +99,12 @@ class Graph:
         """Wait for the node to take clouds.
 
         Raises:
-            DemoError: it fails, or takes too long.
+            GraphError: it fails, or takes too long.
         """
         if not self._wait_for(lambda: self.recorder.state.is_active or self.recorder.state.failure, START_TIMEOUT_S):
             raise self.bringup.failure(f"{self.node} was not active within {START_TIMEOUT_S:.0f} s")
         if self.recorder.state.failure:
-            raise DemoError(f"{self.node}: {self.recorder.state.failure}")
+            raise GraphError(f"{self.node}: {self.recorder.state.failure}")
 
     def _wait_for(self, condition: Callable[[], object], timeout_s: float) -> bool:
         """Poll a condition while the graph lives; whether it came true in time."""
@@ -133,7 +133,7 @@ def running_graph(bundle: str, logs: Path, task: str = "segmentation") -> Iterat
     """Start bring-up with one bundle and the recorder, and wait until the node of its task is active.
 
     Raises:
-        DemoError: the graph does not come up; the message ends with its last lines.
+        GraphError: the graph does not come up; the message ends with its last lines.
     """
     environment = isolated_environment() | {"ROS_LOG_DIR": str((logs / "ros").resolve())}
     os.environ.update(environment)

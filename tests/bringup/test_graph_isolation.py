@@ -5,9 +5,9 @@ import socket
 import pytest
 import rclpy
 
-from perception.bringup.demo import isolation
-from perception.bringup.demo.children import DemoError
-from perception.bringup.demo.isolation import discovery_port, free_domain_id, isolated_environment
+from perception.bringup.graph import isolation
+from perception.bringup.graph.children import GraphError
+from perception.bringup.graph.isolation import discovery_port, free_domain_id, isolated_environment
 
 
 def test_a_domain_in_use_is_passed_over():
@@ -31,7 +31,7 @@ def test_a_ros_node_occupies_its_domain():
 
 def test_no_domain_left_is_said(monkeypatch):
     monkeypatch.setattr(isolation, "_is_free", lambda port: False)
-    with pytest.raises(DemoError, match="every ROS domain"):
+    with pytest.raises(GraphError, match="every ROS domain"):
         free_domain_id()
 
 

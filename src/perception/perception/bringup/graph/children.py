@@ -1,4 +1,4 @@
-"""Child processes of the demo: quiet while they work, quoted when they fail."""
+"""Child processes of a command: quiet while they work, quoted when they fail."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ TAIL_LINES = 15
 PERCEPTION = (sys.executable, "-m", "perception.cli")
 
 
-class DemoError(RuntimeError):
-    """The demo cannot go on; the message says why, with the last lines of the child that failed."""
+class GraphError(RuntimeError):
+    """The graph failed; the message says why, with the last lines of the child that failed."""
 
 
 def tail(log: Path, lines: int = TAIL_LINES) -> str:
@@ -78,18 +78,18 @@ class Child:
         """Whether it still runs."""
         return self._process.poll() is None
 
-    def failure(self, what: str) -> DemoError:
+    def failure(self, what: str) -> GraphError:
         """An error that quotes the child's last lines."""
-        return DemoError(f"{what}\n{tail(self.log)}")
+        return GraphError(f"{what}\n{tail(self.log)}")
 
     def check(self) -> None:
-        """Raise DemoError unless the child runs or has ended well."""
+        """Raise GraphError unless the child runs or has ended well."""
         code = self._process.poll()
         if code:
             raise self.failure(f"`perception {self._name}` ended with code {code}")
 
     def wait(self, timeout_s: float) -> None:
-        """Wait for the end; raises DemoError when it fails or takes longer."""
+        """Wait for the end; raises GraphError when it fails or takes longer."""
         try:
             self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""Child processes of the demo: ended in order, quoted when they fail."""
+"""Child processes of a command: ended in order, quoted when they fail."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from perception.bringup.demo.children import Child, DemoError, tail
+from perception.bringup.graph.children import Child, GraphError, tail
 
 
 class ScriptChild(Child):
@@ -18,7 +18,7 @@ class ScriptChild(Child):
 
 def test_a_child_that_fails_is_quoted_with_its_last_lines(tmp_path):
     code = "print(*range(50), sep='\\n'); raise SystemExit('the reason')"
-    with ScriptChild(code, tmp_path / "log") as child, pytest.raises(DemoError, match="ended with code 1") as error:
+    with ScriptChild(code, tmp_path / "log") as child, pytest.raises(GraphError, match="ended with code 1") as error:
         child.wait(30)
     text = str(error.value)
     assert "the reason" in text
@@ -55,14 +55,14 @@ def test_ctrl_c_in_the_terminal_does_not_reach_children_by_itself(tmp_path):
 
 def test_a_child_that_hangs_is_reported(tmp_path):
     with ScriptChild("import signal; signal.pause()", tmp_path / "log") as child:
-        with pytest.raises(DemoError, match="still runs after 0 s"):
+        with pytest.raises(GraphError, match="still runs after 0 s"):
             child.wait(0.01)
         assert child.is_running()
 
 
 def test_a_child_ended_by_a_signal_has_failed(tmp_path):
     code = f"import os; os.kill(os.getpid(), {signal.SIGKILL:d})"
-    with ScriptChild(code, tmp_path / "log") as child, pytest.raises(DemoError, match="code -9"):
+    with ScriptChild(code, tmp_path / "log") as child, pytest.raises(GraphError, match="code -9"):
         child.wait(30)
 
 
