@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from perception.data.transforms import TransformError
 from perception.ros.patient_transforms import RESIGNED_S, PatientTransforms
-from perception.ros.transforms import TransformError
 
 
 class World:

@@ -11,8 +11,8 @@ from processes import wait_until
 from support import LATCHED
 from tf2_msgs.msg import TFMessage
 
+from perception.data.transforms import TransformBuffer, TransformError, inverse, matrix
 from perception.ros.transform_listener import TransformListener
-from perception.ros.transforms import TransformBuffer, TransformError, inverse, matrix
 
 SECOND = 1_000_000_000
 NO_TURN = (0, 0, 0, 1)

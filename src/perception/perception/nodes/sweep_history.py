@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from perception.data.poses import inverse
 from perception.data.sweeps import moved_sweep
+from perception.data.transforms import TransformError
 from perception.ros.statistics import TIME_JUMP_NS
-from perception.ros.transforms import TransformError
 
 #: Fixed frame, frame and stamp (ns) of a cloud, and whether it is the newest -> fixed_from_cloud, float64 [4, 4];
 #: raises TransformError.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.ros.transforms import TransformError
+from perception.data.transforms import TransformError
 
 POLL_S = 0.001
 #: After a wait in vain, look-ups do not wait for this long: a frame that nobody publishes costs no time.

@@ -11,7 +11,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
 
-from perception.ros.transforms import TransformBuffer, TransformError, matrix
+from perception.data.transforms import TransformBuffer, TransformError, matrix
 
 try:
     import tf2_ros
