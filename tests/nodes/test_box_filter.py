@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from perception.nodes.box_filter import BoxFilter, sound
+from perception.data.boxes import sound
+from perception.nodes.box_filter import BoxFilter
 from perception.types import Boxes3D
 
 

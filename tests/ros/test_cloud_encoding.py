@@ -6,8 +6,8 @@ import numpy as np
 from clouds import XYZI, columns_of, make_cloud, some_points
 from sensor_msgs.msg import PointField
 
+from perception.data.point_layout import layout_of
 from perception.ros.cloud_encoding import encode_filtered, encode_segmentation, encode_visualization
-from perception.ros.point_layout import layout_of
 
 
 def test_segmentation_has_a_row_for_each_point():

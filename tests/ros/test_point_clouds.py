@@ -10,8 +10,8 @@ from clouds import XYZI, make_cloud, some_points
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perception.ros.point_clouds import CloudSettings, decode_point_cloud
-from perception.ros.point_layout import CloudError
+from perception.data.point_clouds import CloudSettings, decode_point_cloud
+from perception.data.point_layout import CloudError
 from perception.types import LabelledCloud
 
 XYZIRT_PACKED = (*XYZI, ("ring", "u2"), ("time", "f4"))

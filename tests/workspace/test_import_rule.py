@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": {"ops", "nn", "models", "export", "bundle", "data", "runtime", "evaluation"},
     "golden": {"ops", "nn", "models", "bundle", "runtime"},
     "evaluation": {"ops", "runtime", "data", "bundle"},
-    # data: frames that move are interpolated by the same lines in a node and when a bag is read.
+    # Clouds and transforms are read by the same code from a bag and from a topic.
     "ros": {"runtime", "bundle", "ops", "data"},
     "nodes": {"ros", "runtime", "bundle", "data"},
     "bringup": {"nodes", "ros", "runtime", "bundle", "data", "evaluation"},

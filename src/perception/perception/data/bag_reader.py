@@ -161,6 +161,7 @@ class FrameAssembly:
             odom_from_base=odom_from_base,
             twist=twist,
             images=self._images_of(stamp_ns, next_stamp_ns),
+            message=self._cloud,
         )
 
     def _take(self, topic: str, stamp_ns: int) -> Any | None:

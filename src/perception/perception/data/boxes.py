@@ -66,5 +66,13 @@ def points_inside(points: NDArray[np.float32], boxes: Boxes3D) -> NDArray[np.int
     return counts
 
 
+def sound(boxes: Boxes3D) -> NDArray[np.bool_]:
+    """Which boxes could be real, bool [M]: finite, of positive size, with a score from 0 to 1."""
+    places = np.column_stack([boxes.centers, boxes.sizes, boxes.yaws, boxes.scores])
+    in_range = (boxes.scores >= 0) & (boxes.scores <= 1)
+    result: NDArray[np.bool_] = np.isfinite(places).all(axis=1) & (boxes.sizes > 0).all(axis=1) & in_range
+    return result
+
+
 def _is_names(column: object) -> bool:
     return isinstance(column, tuple)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,8 @@ class DriveFrame:
         odom_from_base: float64 [4, 4], pose of the vehicle at the sweep's stamp.
         twist: float64 [6], linear (m/s) then angular (rad/s) velocity in base_link.
         images: what the cameras saw.
+        message: the sweep's PointCloud2 as it was recorded, from which networks get exactly what a node would give
+            them; points of `frame` are its rows.
     """
 
     frame: Frame
@@ -58,6 +61,7 @@ class DriveFrame:
     odom_from_base: NDArray[np.float64] | None = None
     twist: NDArray[np.float64] | None = None
     images: tuple[CameraImage, ...] = ()
+    message: Any | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

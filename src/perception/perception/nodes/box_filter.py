@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from perception.data.boxes import chosen
 from perception.types import Boxes3D
@@ -37,11 +36,3 @@ class BoxFilter:
         if self.max_range_m > 0:
             passes &= np.hypot(boxes.centers[:, 0], boxes.centers[:, 1]) <= self.max_range_m
         return chosen(boxes, passes)
-
-
-def sound(boxes: Boxes3D) -> NDArray[np.bool_]:
-    """Which boxes could be real, bool [M]: finite, of positive size, with a score from 0 to 1."""
-    places = np.column_stack([boxes.centers, boxes.sizes, boxes.yaws, boxes.scores])
-    in_range = (boxes.scores >= 0) & (boxes.scores <= 1)
-    result: NDArray[np.bool_] = np.isfinite(places).all(axis=1) & (boxes.sizes > 0).all(axis=1) & in_range
-    return result

@@ -15,6 +15,8 @@ from sensor_msgs.msg import PointCloud2
 
 from perception.bundle.format import CommonDescription
 from perception.configuration import ConfigurationError
+from perception.data.point_clouds import CloudSettings, DecodedCloud, decode_point_cloud
+from perception.data.point_layout import CloudError
 from perception.data.transforms import TransformError
 from perception.nodes.bundle_service import BundleService
 from perception.nodes.cloud_input import INPUT, CloudInput, Received
@@ -24,8 +26,6 @@ from perception.ros.device_status import device_statuses
 from perception.ros.diagnostics import Limits, frames_status, processing_status
 from perception.ros.node_base import ManagedNode
 from perception.ros.parameters import ParameterRow
-from perception.ros.point_clouds import CloudSettings, DecodedCloud, decode_point_cloud
-from perception.ros.point_layout import CloudError
 from perception.runtime import StageTimer
 from perception.runtime.device.figures import read_device
 from perception.types import Frame

@@ -11,7 +11,7 @@ from std_msgs.msg import Float64, Header
 from vision_msgs.msg import LabelInfo, VisionClass
 
 from perception.bundle.format import CommonDescription
-from perception.ros.point_clouds import DecodedCloud
+from perception.data.point_clouds import DecodedCloud
 from perception.ros.quality_of_service import LATCHED_QOS, RESULT_QOS
 from perception_interfaces.msg import FrameTimings, StageTiming
 

@@ -20,16 +20,16 @@ from sensor_msgs.msg import PointCloud2
 
 from perception.bundle.format import CommonDescription, DetectionDescription
 from perception.configuration import ConfigurationError
+from perception.data.point_clouds import DecodedCloud
+from perception.data.point_features import with_fields
+from perception.data.sweep_history import Sweep, SweepHistory
 from perception.nodes.cloud_node import CloudNode
 from perception.nodes.detection_outputs import DetectionOutputs
 from perception.nodes.engine_slot import EngineStarter
 from perception.nodes.executables import run_nodes
 from perception.nodes.node_transforms import NodeTransforms
-from perception.nodes.sweep_history import Sweep, SweepHistory
 from perception.ros.class_scores import unknown_classes
 from perception.ros.parameter_tables import DETECTION
-from perception.ros.point_clouds import DecodedCloud
-from perception.ros.point_features import with_fields
 from perception.runtime import StageTimer, start_engine
 from perception.types import Frame, PointCloud
 

@@ -14,14 +14,14 @@ from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import MarkerArray
 
 from perception.bundle.format import CommonDescription
-from perception.data.boxes import chosen, moved
-from perception.nodes.box_filter import BoxFilter, sound
+from perception.data.boxes import chosen, moved, sound
+from perception.data.point_clouds import DecodedCloud
+from perception.nodes.box_filter import BoxFilter
 from perception.nodes.cloud_outputs import CloudOutputs
 from perception.nodes.palettes import class_colors
 from perception.ros.box_messages import encode_detections, encode_markers
 from perception.ros.class_scores import class_scores
 from perception.ros.node_base import ManagedNode
-from perception.ros.point_clouds import DecodedCloud
 from perception.types import Boxes3D, DetectedObjects
 
 OBJECTS, MARKERS = "objects", "markers"

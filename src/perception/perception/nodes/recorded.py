@@ -11,7 +11,7 @@ from sensor_msgs.msg import PointCloud2
 from vision_msgs.msg import Detection3DArray
 
 from perception.data.bag_messages import decode_objects
-from perception.ros.point_layout import layout_of, require
+from perception.data.point_layout import layout_of, require
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import PointCloud2
 
 from perception.bundle.format import CommonDescription
+from perception.data.point_clouds import DecodedCloud
 from perception.nodes.cloud_outputs import CloudOutputs
 from perception.nodes.palettes import colors_of
 from perception.ros.cloud_encoding import encode_filtered, encode_segmentation, encode_visualization
 from perception.ros.parameters import NodeParameters
-from perception.ros.point_clouds import DecodedCloud
 from perception.types import LabelledCloud
 
 CLOUDS = ("segmentation", "visualization", "filtered")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
-from perception.ros.point_layout import CloudLayout
+from perception.data.point_layout import CloudLayout
 
 #: x y z, then probability before class_id in memory, so that every field is aligned and a point takes 20 bytes.
 SEGMENTATION_DTYPE = np.dtype(

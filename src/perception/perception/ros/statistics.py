@@ -7,12 +7,11 @@ import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
+from perception.data.sweep_history import TIME_JUMP_NS
+
 #: Rates and times are over at most this many frames and this many seconds.
 WINDOW_FRAMES = 100
 WINDOW_S = 10.0
-
-#: Stamps that go back by less are two sensors out of step, not a looped bag.
-TIME_JUMP_NS = 500_000_000
 
 
 @dataclass(frozen=True)

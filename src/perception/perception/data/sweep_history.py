@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from perception.data.poses import inverse
 from perception.data.sweeps import moved_sweep
 from perception.data.transforms import TransformError
-from perception.ros.statistics import TIME_JUMP_NS
+
+#: Stamps that go back by less are two sensors out of step, not a looped bag.
+TIME_JUMP_NS = 500_000_000
 
 #: Fixed frame, frame and stamp (ns) of a cloud, and whether it is the newest -> fixed_from_cloud, float64 [4, 4];
 #: raises TransformError.

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.ros.point_clouds import DecodedCloud
-from perception.ros.point_layout import require
+from perception.data.point_clouds import DecodedCloud
+from perception.data.point_layout import require
 
 
 def with_fields(message: Any, decoded: DecodedCloud, names: Sequence[str]) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.classes import IGNORED
-from perception.ros.point_layout import CloudLayout, layout_of, require
+from perception.data.point_layout import CloudLayout, layout_of, require
 from perception.types import LabelledCloud, PointCloud
 
 COORDINATES = ("x", "y", "z")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from perception.data.sweep_history import Sweep, SweepHistory
 from perception.data.transforms import TransformError
-from perception.nodes.sweep_history import Sweep, SweepHistory
 
 MS = 1_000_000
 #: A wall stands here in the world, at all times.
