@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from perception.bringup.arguments import parse_arguments
+from perception.bringup.bundles import TaskBundle, named_bundles
 from perception.bringup.command import command_words
 from perception.bringup.description import BringupDescription, describe
 from perception.configuration import ConfigurationError
@@ -109,6 +110,30 @@ def test_command_lines(tmp_path: Path) -> None:
     assert "segmentation:~/input/pointcloud:=/points" in composed
 
 
+def test_bundles_of_one_task_have_nodes_named_after_them_too() -> None:
+    description = described("models:=flatformer_street,spvcnn_street,pointpillars_street", "composed:=true")
+    assert [(node.name, node.kind, Path(node.parameters["bundle"]).name) for node in description.nodes] == [
+        ("detection_flatformer_street", "detection", "flatformer_street"),
+        ("segmentation", "segmentation", "spvcnn_street"),
+        ("detection_pointpillars_street", "detection", "pointpillars_street"),
+    ]
+    (container,) = description.processes
+    assert container.arguments[1] == (
+        "detection:detection_flatformer_street,segmentation,detection:detection_pointpillars_street"
+    )
+    assert "/perception/detection_pointpillars_street" in yaml.safe_load(description.parameters_yaml())
+    apart = described("models:=flatformer_street,pointpillars_street", "composed:=false").processes
+    assert [(one.name, one.executable, one.node_name) for one in apart] == [
+        ("detection_flatformer_street", "detection", "detection_flatformer_street"),
+        ("detection_pointpillars_street", "detection", "detection_pointpillars_street"),
+    ]
+
+
+def test_bundles_of_one_name_have_nodes_of_different_names() -> None:
+    bundles = [TaskBundle("detection", Path(place) / "lite-2") for place in "abc"]
+    assert list(named_bundles(bundles)) == ["detection_lite_2", "detection_lite_2_2", "detection_lite_2_3"]
+
+
 def test_build_only_is_the_container_which_ends_by_itself() -> None:
     built, normal = described("build_only:=true"), described()
     assert built.nodes == normal.nodes
@@ -161,7 +186,7 @@ def test_a_wrong_file_is_one_line_with_file_and_key(tmp_path: Path, values: dict
     [
         ("config:=/nowhere/robot.yaml", "/nowhere/robot.yaml: cannot be read"),
         ("models:=nix", "no bundle 'nix'"),
-        ("models:=spvcnn_street,spvcnn_street", "are both for segmentation"),
+        ("models:=spvcnn_street,spvcnn_street", "models: spvcnn_street is named twice; keep one"),
         ("input/pointcloud:=points", "launch arguments: input.pointcloud: "),
         ("log_level:=loud", "launch arguments: log_level: "),
         ("bag:=/nowhere/bag", "/nowhere/bag: no such bag"),

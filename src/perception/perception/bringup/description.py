@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from perception.bringup.bundles import TaskBundle, find_bundles, named_bundles
 from perception.bringup.settings import BringupSettings, load_bringup_settings
-from perception.bundle.files import BundleFiles
-from perception.bundle.format import DESCRIPTION_FILE, read_any_description
 from perception.configuration import ConfigurationError
-from perception.paths import find_bundle, share_folder
+from perception.paths import share_folder
 
 PACKAGE = "perception"
 NAMESPACE = "/perception"
@@ -25,20 +24,17 @@ class NodeDescription:
     """One node.
 
     Attributes:
+        name: the node's name in the graph.
         kind: the executable that runs it alone, and its name for the container.
         parameters: ROS parameters.
         remappings: name inside the node -> name in the graph.
     """
 
+    name: str
     kind: str
     parameters: dict[str, Any]
     remappings: dict[str, str]
     namespace: str = NAMESPACE
-
-    @property
-    def name(self) -> str:
-        """The node's name in the graph: there is one node of a kind."""
-        return self.kind
 
 
 @dataclass(frozen=True)
@@ -102,7 +98,7 @@ def describe(arguments: Mapping[str, str]) -> BringupDescription:
     """
     settings, file = load_bringup_settings(arguments)
     bundles = find_bundles(settings.models, file)
-    nodes = tuple(_node(task, folder, settings) for task, folder in bundles.items())
+    nodes = tuple(_node(name, bundle, settings) for name, bundle in named_bundles(bundles).items())
     if arguments["build_only"] == "true":
         return BringupDescription(_built(nodes), settings.log_level, nodes)
     processes = _composed(nodes) if settings.composed else _apart(nodes)
@@ -113,37 +109,20 @@ def describe(arguments: Mapping[str, str]) -> BringupDescription:
     return BringupDescription(processes, settings.log_level, nodes)
 
 
-def find_bundles(models: Sequence[str], source: Path) -> dict[str, Path]:
-    """The folder of each bundle by its task.
-
-    Raises:
-        ConfigurationError: a bundle that is not there or not readable, or two for one task.
-    """
-    found: dict[str, Path] = {}
-    for model in models:
-        folder = find_bundle(model)
-        task = read_any_description(BundleFiles(folder, DESCRIPTION_FILE)).task
-        if task in found:
-            raise ConfigurationError(
-                f"{source}: models: {found[task].name} and {folder.name} are both for {task}; keep one"
-            )
-        found[task] = folder
-    return found
-
-
-def _node(task: str, bundle: Path, settings: BringupSettings) -> NodeDescription:
+def _node(name: str, bundle: TaskBundle, settings: BringupSettings) -> NodeDescription:
     parameters = {
-        **settings.nodes.get(task, {}),
-        "bundle": str(bundle),
+        **settings.nodes.get(bundle.task, {}),
+        "bundle": str(bundle.folder),
         "device": settings.device,
         "autostart": True,
         "use_sim_time": settings.use_sim_time,
     }
-    return NodeDescription(task, parameters, {"~/input/pointcloud": settings.input.pointcloud})
+    return NodeDescription(name, bundle.task, parameters, {"~/input/pointcloud": settings.input.pointcloud})
 
 
 def _composed(nodes: tuple[NodeDescription, ...]) -> tuple[ProcessDescription, ...]:
-    arguments = ("--nodes", ",".join(node.kind for node in nodes))
+    words = (node.kind if node.name == node.kind else f"{node.kind}:{node.name}" for node in nodes)
+    arguments = ("--nodes", ",".join(words))
     container = ProcessDescription(
         "container", "container", f"{PACKAGE}.nodes.container", arguments=arguments, nodes=nodes
     )
