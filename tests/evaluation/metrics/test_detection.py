@@ -8,8 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from perception.evaluation.metrics.detection import ATTRIBUTE, DISTANCES_M, ERRORS, DetectionMetrics
+from perception.evaluation.metrics.detection import ATTRIBUTE, DetectionMetrics
+from perception.evaluation.metrics.detection_matching import DISTANCES_M, ERROR_DISTANCE_M, ERRORS
 from perception.types import Boxes3D
+
+#: What nuScenes calls `ERRORS`.
+KINDS = ("trans_err", "scale_err", "orient_err", "vel_err")
 
 
 def boxes(*rows: tuple[float, ...], names: tuple[str, ...] | str = "car", scores: tuple[float, ...] = ()) -> Boxes3D:
@@ -94,7 +98,7 @@ def test_other_frames_classes_and_places_do_not_match() -> None:
 def test_unknown_velocities_are_no_error() -> None:
     metrics = DetectionMetrics(["car"])
     metrics.add(boxes(row(0, speed=np.nan), row(9, speed=1)), boxes(row(0), row(9, speed=3), scores=(0.9, 0.8)))
-    velocity = metrics.curve("car", 2.0).errors[3]
+    velocity = metrics.error_curves("car")[3]
     assert velocity[100] == pytest.approx(2)
     alone = DetectionMetrics(["car"])
     alone.add(boxes(row(0, speed=np.nan)), boxes(row(0)))
@@ -211,8 +215,11 @@ def test_curves_are_those_of_nuscenes() -> None:
             np.testing.assert_allclose(own.precision, data.precision, atol=1e-9)
             np.testing.assert_allclose(own.score, data.confidence, atol=1e-9)
             assert own.average_precision == pytest.approx(algo.calc_ap(data, 0.1, 0.1), abs=1e-9)
-            their_errors = [algo.calc_tp(data, 0.1, f"{kind}_err") for kind in ("trans", "scale", "orient", "vel")]
-            np.testing.assert_allclose(own.mean_errors(), their_errors, atol=1e-6)
+        data = algo.accumulate(*theirs, name, center_distance, ERROR_DISTANCE_M)
+        for own_errors, kind in zip(metrics.error_curves(name), KINDS, strict=True):
+            np.testing.assert_allclose(own_errors, getattr(data, kind), atol=1e-6)
+        their_errors = [algo.calc_tp(data, 0.1, kind) for kind in KINDS]
+        np.testing.assert_allclose(metrics.errors()[name], their_errors, atol=1e-6)
 
 
 def test_the_detection_score_is_that_of_nuscenes() -> None:

@@ -77,11 +77,13 @@ class LabelsRecord(Settings):
 
     Attributes:
         sha256: of the class ids (uint8, in the network's own classes): two runs agree where these do.
-        confusion: distance band -> (true class, predicted class, points), in the run's label set; predicted 255:
-            given no label. Points whose truth is ignored are left out. None without truth.
+        label_set: in whose classes the labels were judged; empty without truth.
+        confusion: distance band -> (true class, predicted class, points), in the label set; predicted 255: given no
+            label. Points whose truth is ignored are left out. None without truth.
     """
 
     sha256: str = pydantic.Field(pattern="^[0-9a-f]{64}$")
+    label_set: str = ""
     confusion: dict[str, tuple[tuple[Count, Count, Count], ...]] | None = None
 
 

@@ -135,7 +135,8 @@ class DetectionResults(DetectionFigures):
     curves: dict[str, PrecisionRecall]
     by_distance: dict[str, DetectionFigures]
     by_points: dict[str, DetectionFigures]
-    #: Class -> bev or 3d -> easy, moderate, hard -> average precision at 40 levels of recall; None without objects.
+    #: KITTI's class -> bev or 3d -> easy, moderate, hard -> average precision at 40 levels of recall; None without
+    #: objects. Where difficulty is not known, one level: all. A bicycle is no Cyclist, who is one with their bicycle.
     kitti: dict[str, dict[str, dict[str, Share | None]]]
 
 
@@ -169,7 +170,7 @@ class ModelResults(Settings):
     frames: FrameCounts
     #: Stage -> milliseconds; `total`: a frame's whole way; `end_to_end`, online: from stamp to publication.
     latency_ms: dict[str, LatencySummary]
-    #: Results a second.
+    #: Results a second: of one worker offline, while networks ran; online a second of the bags.
     rate_hz: float | None
     segmentation: SegmentationResults | None = None
     detection: DetectionResults | None = None

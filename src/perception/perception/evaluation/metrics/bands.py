@@ -42,6 +42,7 @@ class CountingMetrics(Protocol):
         """Take truth, found, and the keywords truth_counts and found_counts."""
 
 
+Flags = NDArray[np.bool_]
 Metrics = TypeVar("Metrics", bound=CountingMetrics)
 
 
@@ -69,10 +70,9 @@ class BandedMetrics(Generic[Metrics]):
             found_values: [N]. Less than all bands is in the lowest: a detection without points is a false alarm there.
             more: what the metrics take besides, such as the levels of KITTI.
         """
-        of_truth = np.asarray(truth_values, np.float64)
-        of_found = np.maximum(np.asarray(found_values, np.float64), min(band.least for band in self.bands))
-        for band in self.bands:
-            flags = {"truth_counts": _inside(of_truth, band), "found_counts": _inside(of_found, band)}
+        of_truth, of_found = inside(truth_values, self.bands), inside_or_lowest(found_values, self.bands)
+        for column, band in enumerate(self.bands):
+            flags = {"truth_counts": of_truth[:, column], "found_counts": of_found[:, column]}
             self.metrics[band.name].add(truth, found, **flags, **more)
 
 
@@ -82,5 +82,12 @@ def distances_m(boxes: Boxes3D) -> NDArray[np.float32]:
     return distances
 
 
-def _inside(values: NDArray[np.float64], band: Band) -> NDArray[np.bool_]:
-    return (values >= band.least) & (values < band.below)
+def inside(values: ArrayLike, bands: Sequence[Band]) -> Flags:
+    """Tell in which band each value is, bool [M, B]; NaN and what lies below all is in none."""
+    column = np.asarray(values, np.float64)[:, None]
+    return (column >= [band.least for band in bands]) & (column < [band.below for band in bands])
+
+
+def inside_or_lowest(values: ArrayLike, bands: Sequence[Band]) -> Flags:
+    """Tell in which band each value is, bool [M, B]; what lies below all is in the lowest."""
+    return inside(np.maximum(values, min(band.least for band in bands)), bands)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,6 +57,25 @@ class ConfusionMatrix:
         wrong = (ids >= self.class_count) & (ids != IGNORED)
         if wrong.any():
             raise ValueError(f"{name} holds class id {ids[wrong][0]}, expected 0..{self.class_count - 1} or {IGNORED}")
+
+    def triples(self) -> tuple[tuple[int, int, int], ...]:
+        """Give what was counted as (true class, predicted class or IGNORED, points), without zeros."""
+        rows, columns = np.nonzero(self._counts)
+        labels = np.where(columns < self.class_count, columns, IGNORED)
+        points = self._counts[rows, columns]
+        return tuple(zip(rows.tolist(), labels.tolist(), points.tolist(), strict=True))
+
+    def add_triples(self, triples: Iterable[tuple[int, int, int]]) -> None:
+        """Add what another matrix of the same classes gave as `triples`.
+
+        Raises:
+            ValueError: a class is not one of these.
+        """
+        for truth, label, points in triples:
+            column = self.class_count if label == IGNORED else label
+            if not (0 <= truth < self.class_count and 0 <= column <= self.class_count):
+                raise ValueError(f"classes {truth} and {label} are none of {self.class_count}")
+            self._counts[truth, column] += points
 
     def merge(self, other: ConfusionMatrix) -> None:
         """Add everything that another matrix of the same classes has counted."""

@@ -7,19 +7,26 @@ matches the nearest object of its class and frame that no better one has taken, 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from perception.evaluation.metrics.detection_curves import ERRORS, Curve, Flags, Floats, Objects, joined, match_curve
+from perception.evaluation.metrics.detection_curves import Curve, Flags, Floats, curve_of, error_curves, mean_errors
+from perception.evaluation.metrics.detection_matching import (
+    DISTANCES_M,
+    ERROR_COLUMN,
+    ERROR_DISTANCE_M,
+    ERRORS,
+    MOST_GROUPS,
+    Matches,
+    Side,
+    joined,
+    match,
+)
 from perception.types import Boxes3D
 
-#: In metres: what still counts as found. Precision is averaged over all of them, errors are those at the third.
-DISTANCES_M = (0.5, 1.0, 2.0, 4.0)
-ERROR_DISTANCE_M = 2.0
-#: Objects that look the same from the front and from behind.
-HALF_TURN = ("barrier",)
 #: Errors that mean nothing for a class, and that no mean holds.
 MEANINGLESS = {"traffic_cone": ("orientation", "velocity"), "barrier": ("velocity",)}
 #: The fifth error of nuScenes: whether an object moves, stands or is parked. No network here says so.
@@ -29,20 +36,30 @@ PRECISION_WEIGHT = 5
 
 
 class DetectionMetrics:
-    """Detections and objects of as many frames as are added."""
+    """Detections and objects of as many frames as are added.
 
-    def __init__(self, class_names: Sequence[str], range_m: float | Mapping[str, float] = 50.0) -> None:
+    Boxes may count in some groups and not in others, such as those of bands of distance; figures are of one group, the
+    first unless another is asked for by `group`. Frames are matched once, and a detection takes 20 bytes.
+    """
+
+    def __init__(
+        self, class_names: Sequence[str], range_m: float | Mapping[str, float] = 50.0, groups: int = 1
+    ) -> None:
         """Start with no frames.
 
         Args:
             class_names: what is told apart; boxes of other names are left out.
             range_m: how far centres may be from the origin, seen from above; one number, or one for each class.
+            groups: how many there are, at most 15.
         """
+        if not 1 <= groups <= MOST_GROUPS:
+            raise ValueError(f"expected 1 to {MOST_GROUPS} groups, found {groups}")
         self.class_names = tuple(class_names)
         ranges = range_m if isinstance(range_m, Mapping) else dict.fromkeys(class_names, range_m)
         self._range_m = {name: float(ranges[name]) for name in class_names}
-        self._truth: dict[str, list[Objects]] = {name: [] for name in class_names}
-        self._found: dict[str, list[Objects]] = {name: [] for name in class_names}
+        self._group = 0
+        self._objects = np.zeros((len(self.class_names), groups), np.int64)
+        self._parts: list[Matches] = []
         self.frames = 0
 
     def add(
@@ -58,34 +75,57 @@ class DetectionMetrics:
         Args:
             truth: M objects.
             found: N detections.
-            truth_counts: bool [M], False for objects that need not be found; what takes one is left out. All count by
-                default.
-            found_counts: bool [N], False for detections that are left out unless they take an object that counts.
+            truth_counts: bool [M] or [M, groups], False for objects that need not be found; what takes one is left out.
+                All count by default.
+            found_counts: bool [N] or [N, groups], False for detections that are left out unless they take an object
+                that counts.
         """
-        for boxes, counts, kept in ((truth, truth_counts, self._truth), (found, found_counts, self._found)):
-            flags = np.asarray(np.ones(len(boxes)) if counts is None else counts, np.bool_)
-            if flags.shape != (len(boxes),):
-                raise ValueError(f"expected one flag for each of {len(boxes)} boxes, found {list(flags.shape)}")
-            for name in self.class_names:
-                kept[name].append(_objects(boxes, name, self._range_m[name], self.frames, flags))
+        objects, flags = self._side(truth, truth_counts)
+        detections, _ = self._side(found, found_counts)
+        np.add.at(self._objects, objects.classes[objects.classes >= 0], flags[objects.classes >= 0])
+        if len(found):
+            self._parts.append(match(objects, detections, self.class_names))
         self.frames += 1
 
     def merge(self, other: DetectionMetrics) -> None:
-        """Add everything that metrics of the same classes and ranges have seen."""
-        if other._range_m != self._range_m:
+        """Add everything that metrics of the same classes, ranges and groups have seen."""
+        if other._range_m != self._range_m or other._objects.shape != self._objects.shape:
             raise ValueError(f"cannot merge metrics of {other._range_m} into those of {self._range_m}")
-        for own, others in ((self._truth, other._truth), (self._found, other._found)):
-            for name, parts in others.items():
-                own[name] += [part._replace(frames=part.frames + self.frames) for part in parts]
+        self._parts += other._parts
+        self._objects += other._objects
         self.frames += other.frames
+
+    def group(self, number: int) -> DetectionMetrics:
+        """Give the same metrics with the figures of another group."""
+        view = copy.copy(self)
+        view._group = range(self._objects.shape[1])[number]
+        return view
 
     def objects(self, name: str) -> int:
         """Count the objects of a class that must be found."""
-        return sum(int(part.counts.sum()) for part in self._truth[name])
+        return int(self._objects[self.class_names.index(name), self._group])
+
+    def found(self, name: str) -> int:
+        """Count the detections of a class that count."""
+        return int(((self._of_class(name).counts & self._bit) > 0).sum())
 
     def curve(self, name: str, distance_m: float) -> Curve:
-        """Match a class's detections with its objects at a distance."""
-        return match_curve(joined(self._truth[name]), joined(self._found[name]), distance_m, name in HALF_TURN)
+        """Read precision and score of a class at one of `DISTANCES_M`."""
+        of_class, hits, kept = self._counted(name, distance_m)
+        return curve_of(of_class.scores[kept], hits[kept], self.objects(name))
+
+    def error_curves(self, name: str) -> Floats:
+        """Mean of each error over the matches within 2 m up to each level of recall: float64 [4, 101]."""
+        of_class, hits, _ = self._counted(name, ERROR_DISTANCE_M)
+        errors = of_class.errors[hits[of_class.taken[:, ERROR_COLUMN] > 0]]
+        return error_curves(self.curve(name, ERROR_DISTANCE_M), of_class.scores[hits], errors)
+
+    def f1_score(self, distance_m: float = ERROR_DISTANCE_M) -> float:
+        """Harmonic mean of precision and recall of all detections together; 1 where there was and is nothing."""
+        counted = [self._counted(name, distance_m) for name in self.class_names]
+        hits, kept = sum(int(one.sum()) for _, one, _ in counted), sum(int(one.sum()) for _, _, one in counted)
+        objects = int(self._objects[:, self._group].sum())
+        return 2 * hits / (kept + objects) if kept + objects else 1.0
 
     def average_precisions(self) -> Floats:
         """Average precision of each class at each of `DISTANCES_M`, float64 [C, 4]; NaN of classes without objects."""
@@ -104,7 +144,9 @@ class DetectionMetrics:
     def errors(self) -> dict[str, Floats]:
         """Errors of the matches of each class that has objects, float64 [4] in the order of `ERRORS`."""
         return {
-            name: self.curve(name, ERROR_DISTANCE_M).mean_errors() for name in self.class_names if self.objects(name)
+            name: mean_errors(self.curve(name, ERROR_DISTANCE_M), self.error_curves(name))
+            for name in self.class_names
+            if self.objects(name)
         }
 
     def mean_errors(self) -> dict[str, float]:
@@ -130,11 +172,42 @@ class DetectionMetrics:
         weights = PRECISION_WEIGHT + len(ERRORS) + 1
         return (PRECISION_WEIGHT * self.mean_average_precision() + sum(kept)) / weights
 
+    @property
+    def _bit(self) -> int:
+        return 1 << self._group
 
-def _objects(boxes: Boxes3D, name: str, range_m: float, frame: int, counts: Flags) -> Objects:
-    centers = boxes.centers.astype(np.float64)
-    near = np.hypot(centers[:, 0], centers[:, 1]) < range_m
-    rows = np.flatnonzero(near & np.array([one == name for one in boxes.class_names], bool))
-    columns = (boxes.sizes, boxes.yaws, boxes.velocities, boxes.scores)
-    sizes, yaws, velocities, scores = (column[rows].astype(np.float64) for column in columns)
-    return Objects(centers[rows], sizes, yaws, velocities, scores, np.full(len(rows), frame), counts[rows])
+    def _side(self, boxes: Boxes3D, counts: ArrayLike | None) -> tuple[Side, Flags]:
+        groups = self._objects.shape[1]
+        flags = np.asarray(np.ones((len(boxes), groups)) if counts is None else counts, np.bool_)
+        flags = flags[:, None] if flags.ndim == 1 else flags
+        if flags.shape != (len(boxes), groups):
+            raise ValueError(
+                f"expected one flag for each of {len(boxes)} boxes and {groups} groups, found {flags.shape}"
+            )
+        bits = (flags << np.arange(groups)).sum(axis=1).astype(np.uint16)
+        return Side(boxes, self._classes_of(boxes), bits), flags
+
+    def _classes_of(self, boxes: Boxes3D) -> NDArray[np.int64]:
+        """The class of each box, int64 [M]; -1 of those that are too far away or of another name."""
+        numbers = {name: number for number, name in enumerate(self.class_names)}
+        classes = np.array([numbers.get(name, -1) for name in boxes.class_names], np.int64)
+        centers = boxes.centers.astype(np.float64)
+        limits_m = np.array([*self._range_m.values(), 0.0])[classes]
+        near: Flags = np.hypot(centers[:, 0], centers[:, 1]) < limits_m
+        return np.where(near, classes, -1)
+
+    def _of_class(self, name: str) -> Matches:
+        """Everything of one class."""
+        self._parts[:] = [joined(self._parts)]
+        (whole,) = self._parts
+        chosen = whole.classes == self.class_names.index(name)
+        with_errors = whole.taken[:, ERROR_COLUMN] > 0
+        rows = {name: column[chosen] for name, column in whole._asdict().items() if name != "errors"}
+        return Matches(**rows, errors=whole.errors[chosen[with_errors]])
+
+    def _counted(self, name: str, distance_m: float) -> tuple[Matches, Flags, Flags]:
+        """Everything of one class; which of it are hits at a distance, and which hits or false alarms."""
+        of_class = self._of_class(name)
+        taken = of_class.taken[:, DISTANCES_M.index(distance_m)]
+        hits = (taken & self._bit) > 0
+        return of_class, hits, hits | ((taken == 0) & ((of_class.counts & self._bit) > 0))

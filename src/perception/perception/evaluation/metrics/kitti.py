@@ -61,11 +61,11 @@ class _Side(NamedTuple):
 class KittiMetrics:
     """Detections and objects of as many frames as are added."""
 
-    def __init__(self, classes: Sequence[KittiClass] = KITTI_CLASSES) -> None:
-        """Start with no frames."""
-        self.classes = tuple(classes)
+    def __init__(self, classes: Sequence[KittiClass] = KITTI_CLASSES, levels: Sequence[str] = LEVELS) -> None:
+        """Start with no frames; where no object's level is known, one level is all that is of use."""
+        self.classes, self.levels = tuple(classes), tuple(levels)
         self._matchings: dict[tuple[str, str, str], list[Matching]] = {
-            (one.name, view, level): [] for one in classes for view in VIEWS for level in LEVELS
+            (one.name, view, level): [] for one in classes for view in VIEWS for level in self.levels
         }
         self.frames = 0
 
@@ -99,14 +99,14 @@ class KittiMetrics:
             covered = _share_of_found(truth, found, overlaps, view)[sides[0].names == DONT_CARE.lower()]
             for one in self.classes:
                 in_region = (covered > one.min_overlap).any(axis=0)
-                for level, name in enumerate(LEVELS):
+                for level, name in enumerate(self.levels):
                     scene = _scene(one, level, *sides, overlaps, in_region)
                     self._matchings[one.name, view, name].append(match(scene, one.min_overlap))
         self.frames += 1
 
     def merge(self, other: KittiMetrics) -> None:
         """Add everything that metrics of the same classes have seen."""
-        if other.classes != self.classes:
+        if (other.classes, other.levels) != (self.classes, self.levels):
             raise ValueError(f"cannot merge metrics of {other.classes} into those of {self.classes}")
         for key, matchings in other._matchings.items():
             self._matchings[key] += matchings
@@ -117,13 +117,13 @@ class KittiMetrics:
         return sum(one.objects for one in self._matchings[name, VIEWS[0], level])
 
     def curve(self, name: str, view: str, level: str) -> KittiCurve:
-        """Give a class's curve in one of `VIEWS` at one of `LEVELS`."""
+        """Give a class's curve in one of `VIEWS` at a level."""
         return joined_curve(self._matchings[name, view, level])
 
     def average_precisions(self, view: str) -> NDArray[np.float64]:
-        """Average precision of each class at each of `LEVELS`, float64 [C, 3]; NaN where there are no objects."""
-        rows = [[self.curve(one.name, view, level).average_precision for level in LEVELS] for one in self.classes]
-        return np.array(rows, np.float64).reshape(-1, len(LEVELS))
+        """Average precision of each class at each level, float64 [C, L]; NaN where there are no objects."""
+        rows = [[self.curve(one.name, view, level).average_precision for level in self.levels] for one in self.classes]
+        return np.array(rows, np.float64).reshape(-1, len(self.levels))
 
 
 def _side(boxes: Boxes3D, levels: ArrayLike | None, counts: ArrayLike | None) -> _Side:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from perception.evaluation.metrics.detection import ERRORS, DetectionMetrics
+from perception.evaluation.metrics.detection import DetectionMetrics
+from perception.evaluation.metrics.detection_matching import ERRORS
 from perception.models.detector import MapDetector
 from perception.runtime.detections import boxes_of, find_candidates, points_in_range, suppress
 from perception.training.clouds import LabelledPoints
