@@ -7,8 +7,8 @@ from perception.classes import IGNORED
 from perception.evaluation.demo_results import EvaluationResults, RunDescription, SegmentationResults
 from perception.evaluation.latency import summarize_stages
 from perception.evaluation.metrics.confusion import ConfusionMatrix
+from perception.evaluation.report.demo_writing import ReportInputs
 from perception.evaluation.report.panels import LabelledScan
-from perception.evaluation.report.writing import ReportInputs
 from perception.evaluation.results import FrameCounts, MachineDescription
 
 CLASSES = ("road", "car", "tree", "train")

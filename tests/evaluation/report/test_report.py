@@ -1,54 +1,40 @@
 """The report: complete, self-contained, and with the figures of metrics.json."""
 
 import base64
-import dataclasses
 import io
 import json
 import re
-from html.parser import HTMLParser
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from perception.evaluation.demo_results import DetectionResults, RealScanResults
-from perception.evaluation.report.detection_pictures import DetectedScan
-from perception.evaluation.report.panels import compose_sheet, draw_panels
-from perception.evaluation.report.writing import data_uri, render, write_report
-from perception.evaluation.results import FrameCounts
-from perception.types import Boxes3D
+from perception.configuration import ConfigurationError
+from perception.evaluation.report.worst_frames import WorstFrames
+from perception.evaluation.report.writing import write_report
+from tests.evaluation.report.evaluations import (
+    NETWORKS,
+    outcome,
+    record,
+    results,
+    segmentation,
+    worst_frames,
+    write_records,
+)
+from tests.evaluation.report.page_structure import Structure
 
-VOID = {"meta", "img", "br", "line", "rect"}
-
-
-class Structure(HTMLParser):
-    """Collects what a page refers to and checks that its tags are balanced."""
-
-    def __init__(self):
-        super().__init__()
-        self.open, self.references, self.images = [], [], []
-
-    def handle_starttag(self, tag, attributes):
-        values = dict(attributes)
-        self.references += [values[key] for key in ("src", "href", "srcset", "data", "action") if key in values]
-        self.images += [values] if tag == "img" else []
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        if tag not in VOID:
-            assert self.open.pop() == tag
-
-    @classmethod
-    def of(cls, page):
-        structure = cls()
-        structure.feed(page)
-        return structure
+FRAMES = 40
 
 
 @pytest.fixture(scope="module")
-def page(inputs):
-    return render(inputs)
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evaluation")
+    write_report(folder, results(FRAMES), worst_frames(FRAMES), [write_records(folder, FRAMES)])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(folder):
+    return (folder / "report.html").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -56,121 +42,134 @@ def structure(page):
     return Structure.of(page)
 
 
+def text_of(page):
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+
+
+def write_empty(folder, of_results, bags=()):
+    report = write_report(folder, of_results, WorstFrames(NETWORKS), bags)
+    assert Structure.of(report.read_text()).open == []
+    return text_of(report.read_text())
+
+
 def test_the_page_is_well_formed(page, structure):
     assert page.lstrip().startswith("<!doctype html>")
     assert structure.open == []
 
 
-def test_the_page_needs_nothing_from_elsewhere(page, structure):
-    assert structure.references
-    assert all(reference.startswith("data:image/") for reference in structure.references)
+def test_the_page_needs_nothing_from_elsewhere(page, structure, folder):
+    elsewhere = [reference for reference in structure.references if not reference.startswith(("data:image/", "#"))]
+    assert set(elsewhere) == {"metrics.json", "frames", "pictures"}
+    assert all((folder / name).exists() for name in elsewhere)
     assert not re.search(r"url\(|@import|<script|<link|https?://", page)
 
 
 def test_every_picture_is_described_and_whole(structure):
-    assert len(structure.images) == 6  # truth, prediction and errors, twice
+    # Four seconds hold two moments: three panels of the labels, one of the boxes.
+    assert len(structure.images) == 2 * (3 + 1)
     for image in structure.images:
         assert image["alt"]
         Image.open(io.BytesIO(base64.b64decode(image["src"].split(",")[1]))).verify()
 
 
-def test_the_page_shows_the_figures_of_metrics_json(inputs, tmp_path):
-    report = write_report(tmp_path / "new" / "folder", inputs)
-    metrics = json.loads((report.parent / "metrics.json").read_text())
-    page = report.read_text()
-    shown = [f"{value:.3f}" for value in metrics["segmentation"]["iou"].values()]
-    shown += [f"{metrics['segmentation']['mean_iou']:.3f}"]
-    shown += [f"{stage[key]:.2f}" for stage in metrics["latency_ms"].values() for key in ("p50", "p95", "p99")]
-    shown += [f"dropped: {reason}" for reason in metrics["frames"]["dropped_by_reason"]]
+def test_every_picture_is_also_a_file(folder):
+    names = sorted(path.name for path in (folder / "pictures").iterdir())
+    assert names == [
+        "detector_01_drive_1_39.png",
+        "detector_02_drive_1_19.png",
+        "labeller_01_drive_1_39.png",
+        "labeller_02_drive_1_19.png",
+    ]
+
+
+def test_pictures_of_an_earlier_run_are_replaced(tmp_path):
+    (tmp_path / "pictures").mkdir()
+    for name in ("detector_01_drive_1_29.png", "mine.png"):
+        (tmp_path / "pictures" / name).write_bytes(b"")
+    write_empty(tmp_path, results())
+    assert [path.name for path in (tmp_path / "pictures").iterdir()] == ["mine.png"]
+
+
+def test_the_page_shows_the_figures_of_metrics_json(page, folder):
+    metrics = json.loads((folder / "metrics.json").read_text())
+    labeller, detector = metrics["models"]
+    detection = detector["detection"]
+    scores = [*labeller["segmentation"]["iou"].values(), labeller["segmentation"]["mean_iou"]]
+    scores += [detection["mean_average_precision"], detection["nuscenes_detection_score"]]
+    scores += [value for value in detection["errors"].values() if value is not None]
+    scores += [figures["average_precision"] for figures in detection["by_class"].values()]
+    scores += detection["by_class"]["car"]["average_precision_at_m"].values()
+    scores += [value for value in detection["kitti"]["car"]["3d"].values() if value is not None]
+    scores += [band["mean_iou"] for band in labeller["segmentation"]["by_distance"].values()]
+    shown = [f"{score:.3f}" for score in scores]
+    for model in metrics["models"]:
+        shown += [f"{stage[key]:.2f}" for stage in model["latency_ms"].values() for key in ("p50", "p95", "p99", "max")]
+        shown += [f"dropped: {reason}" for reason in model["frames"]["dropped_by_reason"]]
+        shown += [f"{model['resources']['memory_mib']['max']:.0f} MiB", f"{model['rate_hz']:.1f} Hz"]
+    shown += [metrics["run"]["bags"][0]["losses"][0], metrics["run"]["command"], "made-up cpu"]
     assert [figure for figure in shown if figure not in page] == []
 
 
 def test_text_is_escaped(page):
-    assert "Mind the &lt;gap&gt;." in page
-    assert "drive &lt;1&gt;" in page
+    for text in ("Mind the &lt;gap&gt;.", "drive &lt;1&gt;", "labeller &lt;bundle&gt;"):
+        assert text in page
 
 
-def test_a_scan_without_truth_is_drawn_alone(inputs, scan):
-    without_truth = dataclasses.replace(scan, title="a real scan", truth=None)
-    real = RealScanResults(file="scan.bin", points=len(scan.points), segmentation=None)
-    results = inputs.results.model_copy(update={"real_scan": real})
-    page = render(dataclasses.replace(inputs, results=results, real_scan=without_truth))
-    structure = Structure()
-    structure.feed(page)
-    assert len(structure.images) == 8
-    assert "scan.bin" in page
+def test_a_drop_is_explained(page):
+    assert "a newer cloud came while the network was still busy" in page
 
 
-def test_nothing_labelled_still_makes_a_report(inputs):
-    empty = inputs.results.segmentation.model_copy(
-        update={"mean_iou": None, "accuracy": None, "iou": {}, "points": {}, "confusion": ((0,) * 4,) * 4, "frames": 0}
-    )
-    results = inputs.results.model_copy(update={"segmentation": empty, "latency_ms": {}})
-    assert "n/a" in render(dataclasses.replace(inputs, results=results, scans=[], frame_stages_ms=[]))
+def test_only_an_interrupted_run_says_that_it_is_partial(page, tmp_path):
+    assert "Partial:" not in page
+    assert "Partial:" in write_empty(tmp_path, results(partial=True))
 
 
-def test_pictures_survive_as_data_uris():
-    picture = np.random.default_rng(0).integers(0, 255, (9, 7, 3)).astype(np.uint8)
-    decoded = Image.open(io.BytesIO(base64.b64decode(data_uri(picture).split(",")[1])))
-    np.testing.assert_array_equal(np.asarray(decoded), picture)
+def test_without_truth_only_speed_is_shown_and_the_slowest_frames(tmp_path):
+    worst = WorstFrames(NETWORKS)
+    for network in NETWORKS:
+        for index in range(5):
+            of_frame = outcome(network, index, truth=False)
+            worst.add(of_frame, record(of_frame))
+    report = write_report(tmp_path, results(5, labeller={}, detector={}), worst, [])
+    text = text_of(report.read_text())
+    assert text.count("only its speed is known") == text.count("The slowest frames") == 2
+    assert "mean IoU" not in text
+    assert len(Structure.of(report.read_text()).images) == 2
 
 
-def test_panels_say_how_many_points_are_wrong(scan):
-    wrong = ((scan.truth != scan.predicted) & (scan.truth != 255)).sum() / (scan.truth != 255).sum()
-    assert [panel.caption for panel in draw_panels(scan)] == [
-        "Truth",
-        "Predicted",
-        f"Errors: {100 * wrong:.1f} % of points",
-    ]
+def test_nothing_compared_still_makes_a_report(tmp_path):
+    nothing = {"mean_iou": None, "accuracy": None, "iou": {}, "points": {}, "confusion": ((0,) * 19,) * 19, "frames": 0}
+    labels = segmentation().model_copy(update=nothing | {"by_distance": {}})
+    text = write_empty(tmp_path, results(labeller={"segmentation": labels}))
+    assert "there is nothing to compare with" in text
 
 
-def test_the_legend_names_what_occurs(scan):
-    assert [name for name, _ in scan.legend()] == ["road", "car", "tree", "not labelled"]
+def test_a_run_without_a_frame_still_makes_a_report(tmp_path):
+    text = write_empty(tmp_path, results(0, labeller={}, detector={}))
+    assert "there is nothing to time" in text
 
 
-def test_the_sheet_holds_every_panel(scan):
-    panels = draw_panels(scan)
-    sheet = compose_sheet(scan, panels)
-    assert sheet.width > 3 * panels[0].birds_eye.shape[1]
-    assert sheet.height > panels[0].birds_eye.shape[0] + 3 * 100
+def test_bags_are_compared_where_there_are_several(tmp_path, page):
+    assert "By bag" not in page
+    paths = []
+    for number, bag in enumerate(("one", "two")):
+        folder = tmp_path / bag
+        folder.mkdir()
+        path = write_records(folder, 10, bag=bag, quality=0.25 + number / 2)
+        paths.append(path)
+    text = write_empty(tmp_path, results(20), paths)
+    assert "one 10 1 25.0 %" in text
+    assert "two 10 1 0.750" in text
 
 
-def test_a_detector_has_a_section_with_its_figures_and_pictures(inputs):
-    boxes = Boxes3D(
-        *(np.ones((1, 3), np.float32),) * 2, np.zeros(1, np.float32), ("car",), np.ones(1, np.float32), np.zeros((1, 2))
-    )
-    scan = DetectedScan("drive <2>", inputs.scans[0].points, boxes, boxes, {"car": (1, 2, 3)})
-    detection = DetectionResults(
-        bundle="small detector",
-        bundle_sha256="0" * 64,
-        mean_average_precision=0.625,
-        average_precision={"car": 0.75, "person": 0.5},
-        objects={"car": 1234, "person": 5},
-        range_m=50.0,
-        least_points=5,
-        latency_ms=inputs.results.latency_ms,
-        frames=FrameCounts.accounted(20, 18, {"superseded": 2}),
-    )
-    results = inputs.results.model_copy(update={"detection": detection})
-    page = render(
-        dataclasses.replace(inputs, results=results, detections=[scan, dataclasses.replace(scan, truth=None)])
-    )
-    structure = Structure.of(page)
-    assert structure.open == []
-    assert all(reference.startswith("data:image/") for reference in structure.references)
-    text = re.sub(r"<[^>]+>|\s+", " ", page)
-    for words in (
-        "small detector",
-        "0.625",
-        "0.750",
-        "1,234",
-        "18 of 20 clouds",
-        "2 dropped (superseded)",
-        "drive &lt;2&gt;",
-    ):
-        assert words in text
-    assert len(structure.images) == len(Structure.of(render(inputs)).images) + 2
+def test_a_broken_record_is_named(tmp_path):
+    (tmp_path / "broken.jsonl").write_text("{}\n")
+    with pytest.raises(ConfigurationError, match=r"broken\.jsonl:1"):
+        write_report(tmp_path, results(), WorstFrames(NETWORKS), [tmp_path / "broken.jsonl"])
 
 
-def test_without_a_detector_there_is_no_section(page):
-    assert "<h2>Objects</h2>" not in page
+def test_a_page_of_many_frames_stays_small(tmp_path):
+    path = write_records(tmp_path, 3000)
+    report = write_report(tmp_path, results(3000), WorstFrames(NETWORKS), [path])
+    assert report.stat().st_size < 1_500_000
+    assert "each column is the mean of 6" in report.read_text()

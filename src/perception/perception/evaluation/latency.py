@@ -8,6 +8,11 @@ import numpy as np
 
 from perception.evaluation.results import LatencySummary
 
+#: The whole way of a frame: online from stamp to publication, else from the cloud's bytes to the result.
+WHOLE_WAY = ("end_to_end", "total")
+#: Durations that span stages, rather than being one.
+SPANS = (*WHOLE_WAY, "overhead")
+
 
 def summarize(samples_ms: Sequence[float]) -> LatencySummary:
     """Percentiles of at least one duration in milliseconds, interpolated linearly between samples.
@@ -59,6 +64,17 @@ def exclusive_stages(stage_ms: Mapping[str, float], total_ms: float) -> dict[str
             exclusive["network.other"] = duration_ms - network
     rest_ms = total_ms - sum(exclusive.values())
     return {**exclusive, "other": rest_ms} if rest_ms > 0 else exclusive
+
+
+def stacked_stages(stage_ms: Mapping[str, float]) -> dict[str, float]:
+    """Split the `total` of a frame's durations into stages that do not overlap, as `exclusive_stages` does."""
+    stages = {stage: duration_ms for stage, duration_ms in stage_ms.items() if stage not in SPANS}
+    return exclusive_stages(stages, stage_ms.get("total", 0.0))
+
+
+def main_duration_ms(stage_ms: Mapping[str, float]) -> float | None:
+    """How long a frame took by the widest definition that was measured; None where none was."""
+    return next((stage_ms[span] for span in WHOLE_WAY if span in stage_ms), None)
 
 
 def with_totals(stage_ms: Mapping[str, float], inference_ms: float, total_ms: float) -> dict[str, float]:

@@ -17,9 +17,9 @@ from perception.bringup.demo.settings import DemoSettings
 from perception.bringup.demo.summary import print_summary
 from perception.bringup.graph.children import GraphError, tail
 from perception.bundle.format import BundleDescription, load_description
+from perception.evaluation.report.demo_writing import ReportInputs, write_report
 from perception.evaluation.report.detection_pictures import detection_sheet
 from perception.evaluation.report.panels import compose_sheet
-from perception.evaluation.report.writing import ReportInputs, write_report
 from perception.paths import find_bundle
 
 #: A best-effort subscriber may miss a bag's very first cloud; a scan is the only one in its bag.

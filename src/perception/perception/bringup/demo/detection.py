@@ -21,8 +21,8 @@ from perception.data.drive import DriveFrame
 from perception.evaluation.demo_results import DetectionResults
 from perception.evaluation.latency import summarize_stages, with_totals
 from perception.evaluation.metrics.detection import DetectionMetrics
+from perception.evaluation.report.demo_writing import ReportInputs
 from perception.evaluation.report.detection_pictures import DetectedScan
-from perception.evaluation.report.writing import ReportInputs
 from perception.evaluation.results import FrameCounts
 from perception.paths import find_bundle
 from perception.types import Boxes3D

@@ -19,8 +19,8 @@ from perception.evaluation.comparison import Comparison, compare, labelled_scan
 from perception.evaluation.demo_results import EvaluationResults, RealScanResults, RunDescription, SegmentationResults
 from perception.evaluation.latency import exclusive_stages, summarize_stages, with_totals
 from perception.evaluation.machine import describe_machine
+from perception.evaluation.report.demo_writing import ReportInputs
 from perception.evaluation.report.panels import LabelledScan
-from perception.evaluation.report.writing import ReportInputs
 from perception.evaluation.results import FrameCounts
 
 PICTURED_DRIVES = 3

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from perception.evaluation.demo_results import DetectionResults, EvaluationResults, SegmentationResults
-from perception.evaluation.report.writing import METRICS_FILE
+from perception.evaluation.report.demo_writing import METRICS_FILE
 
 
 def print_summary(console: Console, results: EvaluationResults, report: Path) -> None:

@@ -1,4 +1,4 @@
-"""Geometry of the report's charts: plain numbers that the template draws as inline SVG and table cells."""
+"""Geometry of the report's charts: plain numbers that the templates draw as inline SVG and table cells."""
 
 from __future__ import annotations
 
@@ -38,6 +38,25 @@ class Rectangle:
 
 
 @dataclass(frozen=True)
+class Line:
+    """A line through points (x, y) in chart coordinates; dashed: a mark rather than data."""
+
+    points: tuple[tuple[float, float], ...]
+    color: str
+    label: str
+    dashed: bool = False
+
+
+@dataclass(frozen=True)
+class Area:
+    """Many rectangles of one colour as one SVG path: a thousand elements would make a page slow."""
+
+    path: str
+    color: str
+    label: str
+
+
+@dataclass(frozen=True)
 class Tick:
     """A labelled position on an axis."""
 
@@ -47,13 +66,24 @@ class Tick:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart of `width` x `height` units: rectangles, and the ticks of its axes."""
+    """A chart of `width` x `height` units.
+
+    Attributes:
+        areas: drawn first.
+        rectangles: drawn over them; those without a colour are only there for their hints.
+        lines: drawn last.
+        x_ticks, y_ticks: of the axes.
+        note: what a reader must know to read it right.
+    """
 
     width: float
     height: float
     rectangles: tuple[Rectangle, ...]
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
+    areas: tuple[Area, ...] = ()
+    lines: tuple[Line, ...] = ()
+    note: str = ""
 
 
 def tick_values(maximum: float, about: int = 5) -> list[float]:
@@ -85,10 +115,10 @@ def timeline(frames: Sequence[Mapping[str, float]], width: float = 1000.0, heigh
     return Chart(width, height, tuple(rectangles), tuple(x_ticks), tuple(y_ticks))
 
 
-def histogram(samples_ms: Sequence[float], width: float = 1000.0, height: float = 240.0, bins: int = 30) -> Chart:
-    """How many frames took how long."""
-    highest_ms = max(samples_ms, default=0.0) * 1.02 or 1.0
-    counts, _ = np.histogram(samples_ms, bins=bins, range=(0.0, highest_ms))
+def histogram(samples_ms: Sequence[float], width: float = 1000.0, height: float = 240.0, bins: int = 40) -> Chart:
+    """How many frames took how long, with the median, p95 and p99; what is far beyond counts in the last bar."""
+    highest_ms, note = axis_end_ms(samples_ms)
+    counts, edges_ms = np.histogram(np.minimum(samples_ms, highest_ms), bins=bins, range=(0.0, highest_ms))
     most = max(1, int(counts.max()))
     step = width / bins
     rectangles = tuple(
@@ -98,13 +128,40 @@ def histogram(samples_ms: Sequence[float], width: float = 1000.0, height: float 
             step * 0.92,
             height * count / most,
             STAGE_COLORS[0],
-            f"{highest_ms * index / bins:.0f} to {highest_ms * (index + 1) / bins:.0f} ms: {count} frames",
+            f"{edges_ms[index]:.1f} to {edges_ms[index + 1]:.1f} ms: {count} frames",
         )
         for index, count in enumerate(counts.tolist())
     )
     x_ticks = tuple(Tick(width * value / highest_ms, f"{value:g}") for value in tick_values(highest_ms, 8))
     y_ticks = tuple(Tick(height * (1 - value / most), f"{value:g}") for value in tick_values(most, 4) if value % 1 == 0)
-    return Chart(width, height, rectangles, x_ticks, y_ticks)
+    lines = tuple(_percentile_lines(samples_ms, width / highest_ms, height)) if len(samples_ms) else ()
+    return Chart(width, height, rectangles, x_ticks, y_ticks, lines=lines, note=note)
+
+
+def axis_end_ms(samples_ms: Sequence[float]) -> tuple[float, str]:
+    """Where an axis of durations ends: a few frames that took many times longer must not squeeze all others.
+
+    Returns:
+        the end, at least 1e-3, and a sentence that says what lies beyond, if anything does.
+    """
+    highest_ms = max(samples_ms, default=1.0) * 1.02
+    if not highest_ms:
+        return 1.0, ""
+    usual_ms = 3.0 * float(np.percentile(samples_ms, 95)) if len(samples_ms) else highest_ms
+    if not 0 < usual_ms < highest_ms:
+        return max(highest_ms, 1e-3), ""
+    beyond = sum(sample_ms > usual_ms for sample_ms in samples_ms)
+    return usual_ms, f"Beyond the axis: {beyond}, up to {max(samples_ms):.0f} ms."
+
+
+def _percentile_lines(samples_ms: Sequence[float], units_per_ms: float, height: float) -> list[Line]:
+    marks = (("median", 50, STAGE_COLORS[2]), ("p95", 95, STAGE_COLORS[6]), ("p99", 99, STAGE_COLORS[3]))
+    lines = []
+    for name, percent, color in marks:
+        at_ms = float(np.percentile(samples_ms, percent))
+        x = at_ms * units_per_ms
+        lines.append(Line(((x, 0.0), (x, height)), color, f"{name} {at_ms:.1f} ms", dashed=True))
+    return lines
 
 
 @dataclass(frozen=True)

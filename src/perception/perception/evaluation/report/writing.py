@@ -1,85 +1,79 @@
-"""The report of an evaluation: one HTML file that needs nothing else, and metrics.json with the same figures."""
+"""The report of an evaluation: one HTML page that needs nothing else, pictures, and metrics.json beside it."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from perception.evaluation.demo_results import EvaluationResults
-from perception.evaluation.report.charts import STAGE_COLORS, confusion_rows, histogram, timeline
-from perception.evaluation.report.detection_pictures import TRUTH_COLOR, DetectedScan, detection_view
-from perception.evaluation.report.panels import LabelledScan, draw_panels
-from perception.evaluation.report.pictures import WRONG, Picture
+from perception.evaluation.records import read_records
+from perception.evaluation.report.frame_pictures import FramePicture, draw_worst, file_name
+from perception.evaluation.report.pictures import Picture
+from perception.evaluation.report.reasons import explained
+from perception.evaluation.report.sections import ModelSection
+from perception.evaluation.report.series import gather
+from perception.evaluation.report.worst_frames import WorstFrames
+from perception.evaluation.results import EvaluationResults
 
 REPORT_FILE = "report.html"
 METRICS_FILE = "metrics.json"
+PICTURES_FOLDER = "pictures"
 
 
-@dataclass(frozen=True)
-class ReportInputs:
-    """Everything that the report shows.
+def write_report(folder: Path, results: EvaluationResults, worst: WorstFrames, records: Sequence[Path]) -> Path:
+    """Write report.html, metrics.json and pictures/*.png into `folder`.
 
-    Attributes:
+    Args:
+        folder: made where it is missing.
         results: the figures.
-        colors: name of each class -> RGB.
-        scans: labelled frames to draw, two or three.
-        frame_stages_ms: for every labelled frame, the milliseconds of each stage, not overlapping; they sum to
-            the frame's total.
-        real_scan: a real scan to draw, if there was one.
-        detections: frames with the objects that were found in them, to draw.
-        notes: sentences about what the figures do not say.
+        worst: the frames to draw.
+        records: files of frames, which are read once, line by line.
+
+    Returns:
+        The report's path.
+
+    Raises:
+        ConfigurationError: a record cannot be read.
     """
-
-    results: EvaluationResults
-    colors: Mapping[str, tuple[int, int, int]]
-    scans: Sequence[LabelledScan]
-    frame_stages_ms: Sequence[Mapping[str, float]]
-    real_scan: LabelledScan | None = None
-    detections: Sequence[DetectedScan] = ()
-    notes: Sequence[str] = ()
-
-
-def write_report(folder: Path, inputs: ReportInputs) -> Path:
-    """Write report.html and metrics.json into `folder`; gives the report's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    inputs.results.write(folder / METRICS_FILE)
+    results.write(folder / METRICS_FILE)
+    series = gather(read_records(records), results.models)
+    pictures = {model.name: draw_worst(worst, model.name) for model in results.models}
+    sections = [
+        ModelSection.of(
+            model,
+            worst.descriptions[model.name],
+            series[model.name],
+            pictures[model.name],
+            worst.by_quality(model.name),
+        )
+        for model in results.models
+    ]
+    for model, drawn in pictures.items():
+        write_pictures(folder / PICTURES_FOLDER, model, drawn)
     report = folder / REPORT_FILE
-    report.write_text(render(inputs), encoding="utf-8")
+    report.write_text(render(results, sections, _beside(folder)), encoding="utf-8")
     return report
 
 
-def render(inputs: ReportInputs) -> str:
-    """The report as HTML."""
-    environment = Environment(
-        loader=PackageLoader("perception.evaluation.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"rgb": _css_color, "data_uri": data_uri, "thousands": lambda number: f"{number:,}"}
-    results = inputs.results
-    columns, rows = confusion_rows(results.segmentation.classes, results.segmentation.confusion)
-    return environment.get_template("report.html.j2").render(
-        results=results,
-        inputs=inputs,
-        scans=[(scan, draw_panels(scan)) for scan in inputs.scans],
-        real_scan=(inputs.real_scan, draw_panels(inputs.real_scan)) if inputs.real_scan else None,
-        detections=[(scan, detection_view(scan)) for scan in inputs.detections],
-        wrong=WRONG,
-        truth_color=TRUTH_COLOR,
-        stage_colors=_stage_colors(inputs.frame_stages_ms),
-        timeline=timeline(inputs.frame_stages_ms),
-        histogram=histogram([sum(stages.values()) for stages in inputs.frame_stages_ms]),
-        confusion_columns=columns,
-        confusion_rows=rows,
-    )
+def render(results: EvaluationResults, sections: Sequence[ModelSection], beside: Sequence[str] = ()) -> str:
+    """The page; `beside`: files and folders next to it that it points to."""
+    return _environment().get_template("report.html.j2").render(results=results, sections=sections, beside=beside)
+
+
+def write_pictures(folder: Path, model: str, pictures: Sequence[FramePicture]) -> None:
+    """Write each frame of a network as a picture of its own, instead of those of an earlier run."""
+    folder.mkdir(exist_ok=True)
+    for outdated in folder.glob(f"{file_name(model)}_[0-9][0-9]_*.png"):
+        outdated.unlink()
+    for picture in pictures:
+        # A third of the size; the octree keeps colours of few points, which a median cut merges into others.
+        small = picture.sheet.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        small.save(folder / f"{picture.name}.png", optimize=True)
 
 
 def data_uri(picture: Picture) -> str:
@@ -89,10 +83,23 @@ def data_uri(picture: Picture) -> str:
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def _css_color(color: Sequence[int]) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*color)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("perception.evaluation.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "rgb": "#{0[0]:02x}{0[1]:02x}{0[2]:02x}".format,
+        "data_uri": data_uri,
+        "thousands": "{:,}".format,
+        "explained": explained,
+    }
+    return environment
 
 
-def _stage_colors(frames: Sequence[Mapping[str, float]]) -> dict[str, str]:
-    stages = dict.fromkeys(stage for frame in frames for stage in frame)
-    return {stage: STAGE_COLORS[index % len(STAGE_COLORS)] for index, stage in enumerate(stages)}
+def _beside(folder: Path) -> list[str]:
+    """What of an evaluation's files lies in its folder."""
+    return [name for name in (METRICS_FILE, "frames", PICTURES_FOLDER, "bags") if (folder / name).exists()]
