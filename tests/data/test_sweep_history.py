@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from perception.data.sweep_history import Sweep, SweepHistory
+from perception.data.sweep_history import Sweep, SweepHistory, merge_into
 from perception.data.transforms import TransformError
 
 MS = 1_000_000
@@ -52,7 +52,7 @@ def lags_ms(points: np.ndarray) -> list[int]:
 
 
 def merge(history: SweepHistory, odometry: Odometry, stamp_ms: int, count: int = 3):
-    return history.merge(odometry.sweep(stamp_ms), count, 0.5, "odom")
+    return merge_into(history, odometry.sweep(stamp_ms), count, 0.5, "odom")
 
 
 def test_what_stands_still_is_in_one_place_oldest_first(history, odometry):
@@ -66,8 +66,11 @@ def test_what_stands_still_is_in_one_place_oldest_first(history, odometry):
 
 
 def test_features_stay_with_their_points(history, odometry):
-    history.merge(odometry.sweep(0, intensity=0.25), 2, 0.5, "odom")
-    assert history.merge(odometry.sweep(100, intensity=0.75), 2, 0.5, "odom").points[:, 3].tolist() == [0.25, 0.75]
+    merge_into(history, odometry.sweep(0, intensity=0.25), 2, 0.5, "odom")
+    assert merge_into(history, odometry.sweep(100, intensity=0.75), 2, 0.5, "odom").points[:, 3].tolist() == [
+        0.25,
+        0.75,
+    ]
 
 
 def test_no_more_sweeps_than_asked_for_and_none_too_old(history, odometry):
@@ -126,8 +129,8 @@ def test_a_jump_back_empties_it_before_anything_is_looked_up(odometry):
 
 def test_another_fixed_frame_begins_anew(history, odometry):
     merge(history, odometry, 0)
-    assert lags_ms(history.merge(odometry.sweep(100), 3, 0.5, "map").points) == [0]
-    assert lags_ms(history.merge(odometry.sweep(200), 3, 0.5, "map").points) == [100, 0]
+    assert lags_ms(merge_into(history, odometry.sweep(100), 3, 0.5, "map").points) == [0]
+    assert lags_ms(merge_into(history, odometry.sweep(200), 3, 0.5, "map").points) == [100, 0]
     assert [asked[0] for asked in odometry.asked] == ["odom", "map", "map"]
 
 
@@ -146,5 +149,5 @@ def test_it_keeps_no_more_clouds_than_it_may_need(history, odometry):
 
 def test_empty_sweeps_are_sweeps(history, odometry):
     empty = Sweep(np.empty((0, 4), np.float32), 0, "lidar")
-    assert history.merge(empty, 3, 0.5, "odom").points.shape == (0, 5)
+    assert merge_into(history, empty, 3, 0.5, "odom").points.shape == (0, 5)
     assert lags_ms(merge(history, odometry, 100).points) == [0]

@@ -121,3 +121,13 @@ def live_bytes(
             ending[end] = ending.get(end, 0) + size
         yield operation, live
         live -= ending.pop(number, 0)
+
+
+def check_features(description: DetectionDescription) -> None:
+    """Raise ConfigurationError unless a detector's features are those that its bundle.yaml asks of a cloud."""
+    fields = ["x", "y", "z", "intensity", *description.further_fields] + ["time lag"] * (description.sweeps > 1)
+    if len(fields) != description.network.point_channels:
+        raise ConfigurationError(
+            f"'{description.name}' takes {description.network.point_channels} features of a point, but its bundle.yaml "
+            f"names {len(fields)} ({', '.join(fields)}); mend required_fields or sweeps there"
+        )

@@ -147,6 +147,11 @@ class CommonDescription(Settings):
         """Features of a point of the clouds that the network takes, the first four x, y, z and intensity."""
         return 4
 
+    @property
+    def further_fields(self) -> list[str]:
+        """Fields of a cloud that the network takes beside x, y, z and intensity."""
+        return [name for name in self.required_fields if name != "intensity"]
+
 
 class BundleDescription(CommonDescription):
     """Everything in the bundle.yaml of a network that labels points."""

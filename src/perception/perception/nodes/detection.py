@@ -18,11 +18,12 @@ from rclpy.clock import TimeJump
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import PointCloud2
 
+from perception.bundle.deployment_checks import check_features
 from perception.bundle.format import CommonDescription, DetectionDescription
 from perception.configuration import ConfigurationError
 from perception.data.point_clouds import DecodedCloud
 from perception.data.point_features import with_fields
-from perception.data.sweep_history import Sweep, SweepHistory
+from perception.data.sweep_history import Points, Sweep, SweepHistory, merge_into
 from perception.nodes.cloud_node import CloudNode
 from perception.nodes.detection_outputs import DetectionOutputs
 from perception.nodes.engine_slot import EngineStarter
@@ -51,7 +52,7 @@ class DetectionNode(CloudNode):
     def __init__(self, name: str = "detection", start: EngineStarter = start_engine, **arguments: Any) -> None:
         super().__init__(name, DETECTION, start, **arguments)
         self._transforms = NodeTransforms(self)
-        self._sweeps = SweepHistory(self._transforms.find, self._transforms.clear)
+        self._sweeps: SweepHistory[Points] = SweepHistory(self._transforms.find, self._transforms.clear)
         self.add_on_set_parameters_callback(self._check_classes)
 
     # --- life cycle
@@ -99,15 +100,15 @@ class DetectionNode(CloudNode):
         """Give points the features that the network takes, and put past sweeps beside them."""
         assert isinstance(description, DetectionDescription)
         frame = super().prepare(message, decoded, description, timer)
-        points = with_fields(message, decoded, further_fields(description))
+        points = with_fields(message, decoded, description.further_fields)
         if description.sweeps > 1:
             with timer.stage("sweeps"):
                 points = self._merged(Sweep(points, frame.stamp_ns, frame.frame_id), description.sweeps)
         return replace(frame, cloud=PointCloud(points))
 
-    def _merged(self, newest: Sweep, count: int) -> NDArray[np.float32]:
+    def _merged(self, newest: Sweep[Points], count: int) -> NDArray[np.float32]:
         parameters = self.parameters
-        merged = self._sweeps.merge(newest, count, parameters["max_sweep_age_s"], parameters["fixed_frame"])
+        merged = merge_into(self._sweeps, newest, count, parameters["max_sweep_age_s"], parameters["fixed_frame"])
         self.statistics.add("sweeps", merged.used)
         self.statistics.add("sweeps.no_transform", merged.without_transform)
         if merged.without_transform:
@@ -119,21 +120,6 @@ class DetectionNode(CloudNode):
         super().on_time_jump(jump)
         self._sweeps.clear()
         self._transforms.clear()
-
-
-def further_fields(description: CommonDescription) -> list[str]:
-    """Fields of a cloud that a network takes beside x, y, z and intensity."""
-    return [name for name in description.required_fields if name != "intensity"]
-
-
-def check_features(description: DetectionDescription) -> None:
-    """Raise ConfigurationError unless a detector's features are those that its bundle.yaml asks of a cloud."""
-    fields = ["x", "y", "z", "intensity", *further_fields(description)] + ["time lag"] * (description.sweeps > 1)
-    if len(fields) != description.network.point_channels:
-        raise ConfigurationError(
-            f"'{description.name}' takes {description.network.point_channels} features of a point, but its bundle.yaml "
-            f"names {len(fields)} ({', '.join(fields)}); mend required_fields or sweeps there"
-        )
 
 
 def main() -> None:
