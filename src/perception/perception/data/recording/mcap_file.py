@@ -1,0 +1,154 @@
+"""MCAP files, whole or cut short: chunk by chunk through their index, or record by record where they have none."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from mcap.exceptions import EndOfFile
+from mcap.reader import SeekingReader
+from mcap.records import Channel as McapChannel
+from mcap.records import Chunk, ChunkIndex, McapRecord, Message, Schema
+from mcap.stream_reader import StreamReader, breakup_chunk
+from mcap.summary import Summary
+
+from perception.data.recording.messages import Channel, Contents, RawMessage
+
+#: What is told of damage.
+Tell = Callable[[str], None]
+
+
+class McapFile:
+    """One MCAP file.
+
+    Messages come in the order in which they lie in the file: a clock that jumped mixes nothing up. A chunk that cannot
+    be unpacked is told and passed over; a file without an index ends at its first unreadable record.
+    """
+
+    def __init__(self, path: Path, number: int) -> None:
+        self._path = path
+        self._number = number
+        self._schemas: dict[int, Schema] = {}
+        self._channels: dict[int, Channel] = {}
+        self._summary = _summary(path)
+        self.contents = Contents()
+        if self._summary is None:
+            self._scan()
+        else:
+            self._use(self._summary)
+
+    def messages(self, topics: Collection[str], on_damage: Tell) -> Iterator[RawMessage]:
+        """Read what can be read of some topics; see StorageFile."""
+        for part, place, record in self._records(topics, on_damage):
+            channel = self._channels.get(record.channel_id) if isinstance(record, Message) else None
+            if isinstance(record, Message) and channel is not None and channel.topic in topics:
+                yield RawMessage((self._number, part, place), channel, record.log_time, record.data)
+
+    def _use(self, summary: Summary) -> None:
+        for record in (*summary.schemas.values(), *summary.channels.values()):
+            self._note(record)
+        statistics = summary.statistics
+        if statistics is not None:
+            for number, count in statistics.channel_message_counts.items():
+                self._count(self._channels[number].topic, count)
+            if statistics.message_count:
+                self.contents.span_ns = statistics.message_start_time, statistics.message_end_time
+
+    def _scan(self) -> None:
+        """Learn from the messages themselves what a file without an index holds."""
+        for _, _, record in self._records(None, lambda damage: None):
+            if isinstance(record, Message) and record.channel_id in self._channels:
+                self._count(self._channels[record.channel_id].topic, 1)
+                first_ns, last_ns = self.contents.span_ns or (record.log_time, record.log_time)
+                self.contents.span_ns = min(first_ns, record.log_time), max(last_ns, record.log_time)
+
+    def _count(self, topic: str, count: int) -> None:
+        self.contents.counts[topic] = self.contents.counts.get(topic, 0) + count
+
+    def _note(self, record: McapRecord) -> None:
+        if isinstance(record, Schema):
+            self._schemas[record.id] = record
+        elif isinstance(record, McapChannel):
+            schema = self._schemas.get(record.schema_id)
+            definition = schema.data.decode(errors="replace") if schema and schema.encoding == "ros2msg" else ""
+            qos = record.metadata.get("offered_qos_profiles", "")
+            channel = Channel(record.topic, schema.name if schema else "", definition, qos)
+            self._channels[record.id] = channel
+            self.contents.channels.setdefault(channel.topic, channel)
+
+    def _records(self, topics: Collection[str] | None, on_damage: Tell) -> Iterator[tuple[int, int, McapRecord]]:
+        """Yield (chunk, place in it, record); chunks that say they hold nothing of `topics` are not unpacked."""
+        indexes = self._summary.chunk_indexes if self._summary else []
+        parts = self._indexed(indexes, topics, on_damage) if indexes else self._streamed(on_damage)
+        for part, record in parts:
+            for place, inner in enumerate(self._unpacked(record, on_damage)):
+                self._note(inner)
+                yield part, place, inner
+
+    def _unpacked(self, record: McapRecord, on_damage: Tell) -> list[McapRecord]:
+        if not isinstance(record, Chunk):
+            return [record]
+        try:
+            return list(breakup_chunk(record, validate_crc=True))
+        except Exception as error:  # whatever damaged bytes lead to: ZstdError, struct.error, CRCValidationError ...
+            on_damage(f"a chunk of {self._path.name} cannot be unpacked ({_reason(error)})")
+            return []
+
+    def _indexed(
+        self, indexes: list[ChunkIndex], topics: Collection[str] | None, on_damage: Tell
+    ) -> Iterator[tuple[int, McapRecord]]:
+        with self._path.open("rb") as file:
+            for part, index in enumerate(sorted(indexes, key=lambda index: index.chunk_start_offset)):
+                held = {self._channels[number].topic for number in index.message_index_offsets}
+                if topics is not None and held and held.isdisjoint(topics):
+                    continue
+                file.seek(index.chunk_start_offset)
+                record = self._next(_records_of(file), on_damage)
+                if record is not None:
+                    yield part, record
+
+    def _streamed(self, on_damage: Tell) -> Iterator[tuple[int, McapRecord]]:
+        with _WholeReads(self._path.open("rb", buffering=0)) as file:
+            records = _records_of(file, skip_magic=False)
+            part = 0
+            while (record := self._next(records, on_damage)) is not None:
+                part += 1
+                yield part, record
+
+    def _next(self, records: Iterator[McapRecord], on_damage: Tell) -> McapRecord | None:
+        try:
+            return next(records, None)
+        except Exception as error:  # whatever damaged bytes lead to
+            on_damage(f"{self._path.name} is cut short or damaged ({_reason(error)})")
+            return None
+
+
+class _WholeReads(io.BufferedReader):
+    """Refuses to read less than was asked for, which mcap takes for a whole record."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read exactly `size` bytes."""
+        data = super().read(size)
+        if size is not None and len(data) < size:
+            raise EndOfFile("its end is missing")
+        return data
+
+
+def _records_of(file: Any, skip_magic: bool = True) -> Iterator[McapRecord]:
+    return StreamReader(file, skip_magic=skip_magic, emit_chunks=True, record_size_limit=1 << 31).records
+
+
+def _summary(path: Path) -> Summary | None:
+    """The index at the end of the file; None where it has none, or none that can be used."""
+    try:
+        with path.open("rb") as file:
+            summary = SeekingReader(file).get_summary()
+        return summary if summary is not None and summary.channels else None
+    except Exception:  # a file that is cut short has no footer; what it holds is learnt by reading it
+        return None
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,131 @@
+"""Where the frames of a recorded vehicle are, as far as a bag tells."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.data.bag_messages import decode_odometry
+from perception.data.bag_types import BagError, stamp_ns_of
+from perception.data.poses import inverse
+from perception.data.recording.read_ahead import JUMP_NS
+from perception.data.static_tree import StaticTree
+from perception.data.transforms import TransformBuffer, TransformError
+
+DYNAMIC_TOPIC, STATIC_TOPIC = "/tf", "/tf_static"
+#: Where links that hold for ever begin: nothing in a bag was stamped before.
+ALWAYS_NS = 0
+
+
+class Poses:
+    """The transforms of a bag around a moment, moving ones interpolated as tf does.
+
+    Odometry counts where /tf says nothing about its child frame. Stamps that jump back begin a new tree of moving
+    frames; the one before is kept for the clouds that were recorded before the jump.
+
+    Args:
+        fixed_frame: in which the world stands still.
+    """
+
+    def __init__(self, fixed_frame: str) -> None:
+        self._fixed_frame = fixed_frame
+        self._fixed_links: dict[str, tuple[str, Any]] = {}
+        self._tree = StaticTree()
+        self._moving_children: set[str] = set()
+        self._buffers: deque[TransformBuffer] = deque([TransformBuffer()], maxlen=2)
+        self._newest_ns = ALWAYS_NS
+
+    def add(self, topic: str, message: Any) -> None:
+        """Take a message of /tf, /tf_static or an odometry.
+
+        Raises:
+            BagError: it holds no transform.
+        """
+        try:
+            if topic == STATIC_TOPIC:
+                self._add_static(message)
+            elif topic == DYNAMIC_TOPIC:
+                for link in message.transforms:
+                    self._moving_children.add(link.child_frame_id.lstrip("/"))
+                    self._add_moving(link, link.transform.translation, link.transform.rotation)
+            elif self._needs(message):
+                self._add_moving(message, message.pose.pose.position, message.pose.pose.orientation)
+        except (AttributeError, ValueError) as error:
+            raise BagError(f"no transform ({error})") from None
+
+    def base_from(self, base_frame: str, frame_id: str, stamp_ns: int) -> NDArray[np.float64]:
+        """Find where a sensor is on the vehicle, float64 [4, 4].
+
+        Raises:
+            BagError: the bag does not say.
+        """
+        try:
+            return self._tree.target_from_source(base_frame, frame_id, stamp_ns)
+        except BagError:
+            try:
+                return self._lookup(base_frame, frame_id, stamp_ns)
+            except TransformError as error:
+                raise BagError(str(error)) from None
+
+    def fixed_from(self, frame_id: str, stamp_ns: int) -> NDArray[np.float64] | None:
+        """Find where a frame is in the world, float64 [4, 4]; None where the bag does not say."""
+        try:
+            return self._lookup(self._fixed_frame, frame_id, stamp_ns)
+        except TransformError:
+            return None
+
+    def between(self, target: tuple[str, int], source: tuple[str, int]) -> NDArray[np.float64] | None:
+        """Find target_from_source, float64 [4, 4], of frames at two moments (ns); None where the bag does not say."""
+        if target == source:
+            return np.eye(4)
+        if target[1] == source[1]:
+            try:
+                return self._lookup(target[0], source[0], target[1])
+            except TransformError:
+                return None
+        fixed_from_target, fixed_from_source = self.fixed_from(*target), self.fixed_from(*source)
+        if fixed_from_target is None or fixed_from_source is None:
+            return None
+        return inverse(fixed_from_target) @ fixed_from_source
+
+    def _lookup(self, target: str, source: str, stamp_ns: int) -> NDArray[np.float64]:
+        newest, *older = reversed(self._buffers)
+        for buffer in older:
+            try:
+                return newest.lookup(target, source, stamp_ns)
+            except TransformError:
+                newest = buffer
+        return newest.lookup(target, source, stamp_ns)
+
+    def _needs(self, odometry: Any) -> bool:
+        child = odometry.child_frame_id.lstrip("/")
+        is_told_by_tf = child in self._moving_children or child in self._fixed_links
+        return not is_told_by_tf and decode_odometry(odometry)[0] is not None
+
+    def _add_static(self, message: Any) -> None:
+        self._tree.add(message)
+        for link in message.transforms:
+            self._fixed_links[link.child_frame_id.lstrip("/")] = (link.header.frame_id.lstrip("/"), link.transform)
+        for buffer in self._buffers:
+            self._add_fixed_links(buffer)
+
+    def _add_fixed_links(self, buffer: TransformBuffer) -> None:
+        for child, (parent, transform) in self._fixed_links.items():
+            buffer.add(parent, child, ALWAYS_NS, _values(transform.translation), _values(transform.rotation), True)
+
+    def _add_moving(self, stamped: Any, translation: Any, rotation: Any) -> None:
+        stamp_ns = stamp_ns_of(stamped)
+        if stamp_ns < self._newest_ns - JUMP_NS:
+            self._buffers.append(TransformBuffer())
+            self._add_fixed_links(self._buffers[-1])
+            self._newest_ns = stamp_ns
+        self._newest_ns = max(self._newest_ns, stamp_ns)
+        parent, child = stamped.header.frame_id.lstrip("/"), stamped.child_frame_id.lstrip("/")
+        self._buffers[-1].add(parent, child, stamp_ns, _values(translation), _values(rotation))
+
+
+def _values(vector: Any) -> list[float]:
+    return [getattr(vector, axis) for axis in "xyzw" if hasattr(vector, axis)]

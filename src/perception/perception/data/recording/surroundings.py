@@ -1,0 +1,125 @@
+"""All that a bag, or two, say about a cloud: its truth, and where the vehicle was."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.data.bag_clouds import column_of, records_of
+from perception.data.bag_types import BagError, Topics, stamp_ns_of
+from perception.data.drive import DriveFrame
+from perception.data.recording.box_truth import BoxTruth
+from perception.data.recording.messages import RawMessage
+from perception.data.recording.poses import DYNAMIC_TOPIC, STATIC_TOPIC, Poses
+from perception.data.recording.read_ahead import Nearby, ReadAhead
+from perception.data.recording.recording import Recording
+from perception.types import Frame
+
+#: How far from a cloud its truth and the vehicle's motion are looked for.
+HORIZON_NS = 2_000_000_000
+#: Labelled clouds are as large as clouds: so few are read beyond a cloud, and so few are held.
+LABELS_AHEAD, LABELS_HELD = 2, 4
+
+Labels = tuple[NDArray[np.uint8] | None, NDArray[np.uint32] | None]
+
+
+class Surroundings:
+    """What is known around each cloud of a bag; goes along with the clouds, and holds little.
+
+    Args:
+        recording: the bag of the clouds.
+        truth: the bag of the truth; the same object where it is the same bag.
+        topics: where things are.
+        base_frame: the vehicle's.
+        fixed_frame: in which the world stands still.
+        tolerance_ns: see BoxTruth.
+
+    Attributes:
+        problems: sentences about what could not be used -> how often.
+    """
+
+    def __init__(
+        self,
+        recording: Recording,
+        truth: Recording,
+        topics: Topics,
+        base_frame: str,
+        fixed_frame: str,
+        tolerance_ns: int,
+    ) -> None:
+        is_same = self._is_same = truth is recording
+        self._base_frame = base_frame
+        self.problems: Counter[str] = Counter()
+        self._poses = Poses(fixed_frame)
+        self._boxes = BoxTruth(topics.objects, self._poses, tolerance_ns)
+        self._pose_topics = {DYNAMIC_TOPIC, STATIC_TOPIC, topics.odometry}
+        truth_topics, labelled = {topics.objects, topics.velocities}, {topics.labelled_points}
+        near = self._pose_topics | truth_topics if is_same else self._pose_topics
+        self._streams = [ReadAhead(lambda: recording.messages(near), HORIZON_NS, True)]
+        if not is_same:
+            self._streams.append(ReadAhead(lambda: truth.messages(truth_topics), HORIZON_NS, False))
+        self._labels_stream = ReadAhead(
+            lambda: truth.messages(labelled), HORIZON_NS if is_same else 0, is_same, LABELS_AHEAD
+        )
+        self._labelled: deque[Any] = deque(maxlen=LABELS_HELD)
+
+    def frame(self, raw: RawMessage, frame: Frame) -> DriveFrame:
+        """Put together what is known about the next cloud."""
+        now_ns = raw.log_time_ns if self._is_same else frame.stamp_ns
+        self._boxes.forget(now_ns, HORIZON_NS)
+        for stream in self._streams:
+            for item in stream.until(raw, frame.stamp_ns):
+                self._take(item)
+        class_ids, instance_ids = self._labels(raw, frame)
+        base_frame, base_from_lidar = self._base(frame)
+        return DriveFrame(
+            frame=frame,
+            base_from_lidar=base_from_lidar,
+            class_ids=class_ids,
+            instance_ids=instance_ids,
+            objects=self._boxes.at(frame.frame_id, frame.stamp_ns, now_ns),
+            odom_from_base=self._poses.fixed_from(base_frame, frame.stamp_ns),
+        )
+
+    def summary(self) -> Counter[str]:
+        """What could not be read or used -> how often."""
+        total = self.problems.copy()
+        for stream in (*self._streams, self._labels_stream):
+            total.update({f"messages on {topic} cannot be read": count for topic, count in stream.unreadable.items()})
+        total.update(f"true boxes cannot be used: {reason}" for reason in self._boxes.unusable.values())
+        return total
+
+    def _take(self, item: Nearby) -> None:
+        if item.topic not in self._pose_topics:
+            self._boxes.add(item)
+            return
+        try:
+            self._poses.add(item.topic, item.message)
+        except BagError as error:
+            self.problems[f"messages on {item.topic} cannot be used: {error}"] += 1
+
+    def _base(self, frame: Frame) -> tuple[str, NDArray[np.float64]]:
+        """The vehicle's frame, and where the LiDAR is in it; the LiDAR's own frame where that is not known."""
+        try:
+            return self._base_frame, self._poses.base_from(self._base_frame, frame.frame_id, frame.stamp_ns)
+        except BagError:
+            return frame.frame_id, np.eye(4)
+
+    def _labels(self, raw: RawMessage, frame: Frame) -> Labels:
+        self._labelled.extend(item.message for item in self._labels_stream.until(raw, frame.stamp_ns))
+        same_moment = [message for message in self._labelled if stamp_ns_of(message) == frame.stamp_ns]
+        for message in same_moment:
+            try:
+                records = records_of(message)
+            except BagError as error:
+                self.problems[f"labelled clouds cannot be used: {error}"] += 1
+                continue
+            if len(records) == len(frame.cloud):
+                self._labelled = deque((one for one in self._labelled if one is not message), LABELS_HELD)
+                return column_of(records, "class_id", np.uint8), column_of(records, "instance", np.uint32)
+        if same_moment:
+            self.problems["labelled clouds do not have as many points as the cloud of the same stamp"] += 1
+        return None, None

@@ -1,0 +1,88 @@
+"""A recorded bag becomes the frames that were recorded, with their truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from perception.data.bags import BagError, Topics, read_drive, write_drive
+from perception.data.drive import DriveFrame
+from perception.data.recorded_drive import RecordedDrive
+
+MakeFrame = Callable[..., DriveFrame]
+
+
+def same_boxes(found: DriveFrame, true: DriveFrame) -> bool:
+    """Whether two frames have the same boxes to the bit."""
+    if found.objects is None or true.objects is None:
+        return found.objects is true.objects
+    arrays = ("centers", "sizes", "yaws", "scores", "velocities")
+    return (found.objects.class_names, found.objects.ids) == (true.objects.class_names, true.objects.ids) and all(
+        np.array_equal(getattr(found.objects, name), getattr(true.objects, name), equal_nan=True) for name in arrays
+    )
+
+
+@pytest.mark.parametrize("compression", [None, "zstd"])
+def test_frames_are_those_of_the_drive(tmp_path: Path, full_frame: MakeFrame, compression: str | None) -> None:
+    write_drive(tmp_path / "drive", [full_frame(index, 500) for index in range(6)], compression=compression)
+    drive = RecordedDrive(tmp_path / "drive")
+    assert (drive.name, drive.points_topic, drive.expected_frames) == ("drive", "/points", 6)
+    found, expected = list(drive.frames()), list(read_drive(tmp_path / "drive"))
+    assert drive.losses == []
+    assert len(found) == len(expected) == 6
+    for frame, true in zip(found, expected, strict=True):
+        assert (frame.frame.stamp_ns, frame.frame.frame_id) == (true.frame.stamp_ns, true.frame.frame_id)
+        assert np.array_equal(frame.frame.cloud.points, true.frame.cloud.points)
+        assert np.array_equal(frame.class_ids, true.class_ids)
+        assert np.array_equal(frame.instance_ids, true.instance_ids)
+        assert same_boxes(frame, true)
+        assert np.array_equal(frame.base_from_lidar, true.base_from_lidar)
+        assert np.allclose(frame.odom_from_base, true.odom_from_base, rtol=0, atol=1e-12)
+
+
+def test_a_drive_can_be_read_again(tmp_path: Path, full_frame: MakeFrame) -> None:
+    write_drive(tmp_path / "drive", [full_frame(index) for index in range(3)])
+    drive = RecordedDrive(tmp_path / "drive")
+    assert len(list(drive.frames())) == len(list(drive.frames())) == 3
+
+
+def test_a_bag_without_truth_has_only_clouds(tmp_path: Path, bare_frame: MakeFrame) -> None:
+    write_drive(tmp_path / "drive", [bare_frame(index) for index in range(3)])
+    drive = RecordedDrive(tmp_path / "drive")
+    frames = list(drive.frames())
+    assert len(frames) == 3
+    assert drive.losses == []
+    assert all(
+        (frame.class_ids, frame.instance_ids, frame.objects, frame.odom_from_base) == (None,) * 4 for frame in frames
+    )
+
+
+def test_clouds_are_found_where_they_are(tmp_path: Path, full_frame: MakeFrame) -> None:
+    names = Topics(points="/sensing/lidar/points", objects="/annotation/boxes")
+    write_drive(tmp_path / "drive", [full_frame(index) for index in range(3)], topics=names)
+    assert RecordedDrive(tmp_path / "drive").points_topic == "/sensing/lidar/points"
+    drive = RecordedDrive(tmp_path / "drive", "/sensing/lidar/points", replace(names, points="/points"))
+    assert [frame.objects is None for frame in drive.frames()] == [False] * 3
+    with pytest.raises(BagError, match=r"no clouds on /lidar; topics with sensor_msgs/PointCloud2: /ground_truth/po"):
+        RecordedDrive(tmp_path / "drive", "/lidar")
+    with pytest.raises(BagError, match=r"no truth on /boxes; topics with vision_msgs/Detection3DArray: /annotation/b"):
+        RecordedDrive(tmp_path / "drive", topics=Topics(objects="/boxes"))
+    with pytest.raises(BagError, match="there is no such bag"):
+        RecordedDrive(tmp_path / "nothing")
+
+
+def test_truth_may_be_in_another_bag(tmp_path: Path, full_frame: MakeFrame, bare_frame: MakeFrame) -> None:
+    frames = [full_frame(index) for index in range(6)]
+    write_drive(tmp_path / "truth", frames)
+    bare = [replace(frame, class_ids=None, instance_ids=None, objects=None) for frame in frames]
+    write_drive(tmp_path / "drive", bare[1:5])
+    drive = RecordedDrive(tmp_path / "drive", truth=tmp_path / "truth")
+    found = list(drive.frames())
+    assert drive.losses == []
+    for frame, true in zip(found, frames[1:5], strict=True):
+        assert np.array_equal(frame.class_ids, true.class_ids)
+        assert same_boxes(frame, true)
