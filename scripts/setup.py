@@ -23,6 +23,8 @@ PYTHON = VENV / "bin" / "python"
 BUILD = TOP / "build"
 LOG = BUILD / "setup.log"
 LOCK = TOP / "requirements.lock"
+#: Packages whose own requirements cannot be met, or are of no use here.
+ALONE = TOP / "requirements.alone"
 SYSTEM_ROS = bool(os.environ.get("ROS_DISTRO"))
 
 #: Shared library that Open3D loads -> the Debian and Ubuntu package that holds it.
@@ -144,14 +146,16 @@ def locked_requirements() -> str:
 def install_python_packages() -> None:
     """Install exactly the locked versions."""
     requirements = locked_requirements()
-    step = Step("packages (Python, a few minutes the first time)", requirements, sys.version)
+    step = Step("packages (Python, a few minutes the first time)", requirements, ALONE.read_text(), sys.version)
     if not step.needed():
         return
     with step:
         BUILD.mkdir(exist_ok=True)
         wanted = BUILD / "requirements.txt"
         wanted.write_text(requirements)
-        run([str(PYTHON), "-m", "pip", "install", "--progress-bar=off", "-r", str(wanted)], "installing packages")
+        install = [str(PYTHON), "-m", "pip", "install", "--progress-bar=off"]
+        run([*install, "-r", str(wanted)], "installing packages")
+        run([*install, "--no-deps", "-r", str(ALONE)], "installing packages")
         relocate_cmake_files()
 
 

@@ -1,19 +1,13 @@
-"""Detection metrics: worked out by hand, and against nuScenes' own functions where they are installed."""
+"""Detection metrics: worked out by hand."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pytest
 
 from perception.evaluation.metrics.detection import ATTRIBUTE, DetectionMetrics
-from perception.evaluation.metrics.detection_matching import DISTANCES_M, ERROR_DISTANCE_M, ERRORS
+from perception.evaluation.metrics.detection_matching import ERRORS
 from perception.types import Boxes3D
-
-#: What nuScenes calls `ERRORS`.
-KINDS = ("trans_err", "scale_err", "orient_err", "vel_err")
 
 
 def boxes(*rows: tuple[float, ...], names: tuple[str, ...] | str = "car", scores: tuple[float, ...] = ()) -> Boxes3D:
@@ -174,93 +168,3 @@ def test_parts_add_up_to_the_whole() -> None:
     assert first.detection_score() == whole.detection_score()
     with pytest.raises(ValueError, match="cannot merge"):
         first.merge(DetectionMetrics(["bus"]))
-
-
-Crowd = tuple[DetectionMetrics, tuple[Any, Any]]
-
-
-def crowd(names: Sequence[str]) -> Crowd:
-    """Random frames in our metrics, and the same as nuScenes' truth and detections."""
-    from nuscenes.eval.common.data_classes import EvalBoxes
-    from nuscenes.eval.detection.data_classes import DetectionBox
-
-    rng = np.random.default_rng(0)
-    metrics, theirs = DetectionMetrics(names, 1e9), (EvalBoxes(), EvalBoxes())
-    for frame in range(12):
-        truth, alarms = (rng.uniform((-30, -30, 2, -3, -5), (30, 30, 6, 3, 5), (count, 5)) for count in (20, 6))
-        noise, seen = rng.normal(0, (0.7, 0.7, 0.3, 0.3, 1), (20, 5)), rng.random(20) < 0.8
-        found = np.concatenate([(truth + noise)[seen], alarms])
-        truth[0, 4] = np.nan
-        kinds, others = rng.choice(names, 20), rng.choice(names, len(found))
-        named = np.concatenate([np.where(rng.random(seen.sum()) < 0.9, kinds[seen], others[:-6]), others[-6:]])
-        scores = tuple(rng.uniform(0.1, 1, len(found)).tolist())
-        parts = (
-            boxes(*map(tuple, truth), names=tuple(kinds.tolist())),
-            boxes(*map(tuple, found), names=tuple(named.tolist()), scores=scores),
-        )
-        for part, kept in zip(parts, theirs, strict=True):
-            kept.add_boxes(str(frame), _their_boxes(DetectionBox, part, str(frame)))
-        metrics.add(*parts)
-    return metrics, theirs
-
-
-def test_curves_are_those_of_nuscenes() -> None:
-    algo = pytest.importorskip("nuscenes.eval.detection.algo", reason="nuscenes-devkit is not installed")
-    from nuscenes.eval.common.utils import center_distance
-
-    metrics, theirs = crowd(["car", "barrier"])
-    for name in metrics.class_names:
-        for distance in DISTANCES_M:
-            data, own = algo.accumulate(*theirs, name, center_distance, distance), metrics.curve(name, distance)
-            np.testing.assert_allclose(own.precision, data.precision, atol=1e-9)
-            np.testing.assert_allclose(own.score, data.confidence, atol=1e-9)
-            assert own.average_precision == pytest.approx(algo.calc_ap(data, 0.1, 0.1), abs=1e-9)
-        data = algo.accumulate(*theirs, name, center_distance, ERROR_DISTANCE_M)
-        for own_errors, kind in zip(metrics.error_curves(name), KINDS, strict=True):
-            np.testing.assert_allclose(own_errors, getattr(data, kind), atol=1e-6)
-        their_errors = [algo.calc_tp(data, 0.1, kind) for kind in KINDS]
-        np.testing.assert_allclose(metrics.errors()[name], their_errors, atol=1e-6)
-
-
-def test_the_detection_score_is_that_of_nuscenes() -> None:
-    algo = pytest.importorskip("nuscenes.eval.detection.algo", reason="nuscenes-devkit is not installed")
-    from nuscenes.eval.common.config import config_factory
-    from nuscenes.eval.common.utils import center_distance
-    from nuscenes.eval.detection.constants import TP_METRICS
-    from nuscenes.eval.detection.data_classes import DetectionMetrics as TheirMetrics
-
-    config = config_factory("detection_cvpr_2019")
-    own, theirs = crowd(list(config.class_names))
-    metrics = TheirMetrics(config)
-    for name in config.class_names:
-        for distance in config.dist_ths:
-            data = algo.accumulate(*theirs, name, center_distance, distance)
-            metrics.add_label_ap(name, distance, algo.calc_ap(data, config.min_recall, config.min_precision))
-        data = algo.accumulate(*theirs, name, center_distance, config.dist_th_tp)
-        for kind in TP_METRICS:
-            left_out = {"traffic_cone": ("attr_err", "vel_err", "orient_err"), "barrier": ("attr_err", "vel_err")}
-            error = np.nan if kind in left_out.get(name, ()) else algo.calc_tp(data, config.min_recall, kind)
-            metrics.add_label_tp(name, kind, error)
-    errors = [metrics.tp_errors[kind] for kind in ("trans_err", "scale_err", "orient_err", "vel_err")]
-    assert 0.2 < own.mean_average_precision() < 0.9
-    assert own.mean_average_precision() == pytest.approx(metrics.mean_ap, abs=1e-9)
-    np.testing.assert_allclose([own.mean_errors()[kind] for kind in ERRORS], errors, atol=1e-6)
-    assert own.detection_score() == pytest.approx(metrics.nd_score, abs=1e-6)
-
-
-def _their_boxes(kind: type, found: Boxes3D, frame: str) -> list[object]:
-    return [
-        kind(
-            sample_token=frame,
-            translation=tuple(map(float, center)),
-            size=tuple(map(float, size)),
-            rotation=(float(np.cos(yaw / 2)), 0.0, 0.0, float(np.sin(yaw / 2))),
-            velocity=tuple(map(float, velocity)),
-            detection_name=name,
-            detection_score=float(score),
-            attribute_name="",
-        )
-        for center, size, yaw, velocity, name, score in zip(
-            found.centers, found.sizes, found.yaws, found.velocities, found.class_names, found.scores, strict=True
-        )
-    ]
