@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from perception.data.bag_clouds import DATATYPE_OF, decode_cloud, encode_cloud, records_of
 from perception.data.bag_types import BagError, header, new, typestore
+from perception.data.point_clouds import decode_point_cloud
 from perception.types import PointCloud
 
 NAME = "sensor_msgs/msg/PointCloud2"
@@ -110,7 +111,8 @@ def test_other_layouts(order: str, height: int, row_padding: int) -> None:
         records.dtype = np.dtype([("z", ">f4"), ("intensity", "u1"), ("t", ">u4"), ("y", ">f8"), ("x", ">f4")])
     cloud = decode_cloud(over_the_wire(cloud_of(records, height, row_padding)))
     expected = np.stack([records[name].astype(np.float32) for name in ("x", "y", "z", "intensity")], axis=1)
-    np.testing.assert_array_equal(cloud.points, expected)
+    np.testing.assert_array_equal(cloud.points[:, :3], expected[:, :3])
+    np.testing.assert_allclose(cloud.points[:, 3], expected[:, 3] / 255, rtol=1e-6)
     assert cloud.points.dtype == np.float32
     assert cloud.time_s is None
 
@@ -135,3 +137,11 @@ def test_a_cloud_that_contradicts_itself_is_an_error() -> None:
 def test_columns_of_another_length_are_refused() -> None:
     with pytest.raises(ValueError, match="4 values of ring for 3 points"):
         encode_cloud(PointCloud(np.ones((3, 4), np.float32), ring=np.zeros(4, np.uint16)), 1, "lidar")
+
+
+def test_intensities_of_integers_are_read_as_a_node_reads_them() -> None:
+    records = np.zeros(3, [("x", "f8"), ("y", "f8"), ("z", "f8"), ("intensity", "u1")])
+    records["intensity"] = 0, 51, 255
+    message = cloud_of(records)
+    np.testing.assert_array_equal(decode_cloud(message).points, decode_point_cloud(message).cloud.points)
+    np.testing.assert_allclose(decode_cloud(message).points[:, 3], [0, 0.2, 1], atol=1e-7)

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.data.bag_types import BagError, header, new
+from perception.data.point_clouds import CloudSettings, points_of
+from perception.data.point_layout import CloudError, layout_of
 from perception.types import PointCloud
 
 #: name -> (offset in bytes, NumPy type) in the clouds written here; after `intensity`, only fields that are known.
@@ -119,27 +121,24 @@ def records_of(message: Any) -> NDArray[np.void]:
 def decode_cloud(message: Any) -> PointCloud:
     """Read a PointCloud2: x, y, z, intensity, and `ring` and `time` where they are.
 
-    The points are a view of the message's buffer where its layout allows.
+    The points are those that a node would read: intensities of integers become 0..1. They are a view of the message's
+    buffer where its layout allows.
 
     Raises:
-        BagError: one of x, y, z, intensity is missing.
+        BagError: one of x, y, z, intensity is missing, or the message contradicts itself.
     """
     records = records_of(message)
     names = records.dtype.names or ()
     if missing := [name for name in COORDINATES if name not in names]:
         found = ", ".join(names) or "none"
         raise BagError(f"a PointCloud2 lacks the fields {', '.join(missing)} (it has: {found})")
-    return PointCloud(_points(records), column_of(records, "time", np.float32), column_of(records, "ring", np.uint16))
+    try:
+        points = points_of(layout_of(message), CloudSettings()) if len(records) else np.empty((0, 4), np.float32)
+    except CloudError as error:
+        raise BagError(f"a PointCloud2 contradicts itself: {error}") from None
+    return PointCloud(points, column_of(records, "time", np.float32), column_of(records, "ring", np.uint16))
 
 
 def column_of(records: NDArray[np.void], name: str, kind: type[np.generic]) -> NDArray[Any] | None:
     """Copy one field [N] as `kind`; None where the cloud has no such field."""
     return records[name].astype(kind) if name in (records.dtype.names or ()) else None
-
-
-def _points(records: NDArray[np.void]) -> NDArray[np.float32]:
-    fields = dict(records.dtype.fields or {})
-    contiguous = all(fields[name][:2] == (np.dtype(np.float32), FIELDS[name][0]) for name in COORDINATES)
-    if contiguous and len(records):
-        return np.ndarray((len(records), 4), np.float32, records, 0, (records.dtype.itemsize, 4))
-    return np.stack([records[name].astype(np.float32) for name in COORDINATES], axis=1)

@@ -88,15 +88,15 @@ def decode_point_cloud(message: Any, settings: CloudSettings | None = None) -> D
     if not layout.count:
         empty = np.empty((0, 4), np.float32)
         return DecodedCloud(layout, empty[:, :3], PointCloud(empty), None, ("empty",))
-    points = _points_of(layout, settings)
+    points = points_of(layout, settings)
     used, left_out = _usable(points, settings.max_points)
     chosen = points if used is None else points[used]
     oddities = (*(name for name, count in left_out.items() if count), *_oddities(message, layout))
     return DecodedCloud(layout, points[:, :3], PointCloud(chosen), used, oddities, **left_out)
 
 
-def _points_of(layout: CloudLayout, settings: CloudSettings) -> NDArray[np.float32]:
-    """Float32 [count, 4]: a view where x, y, z and intensity already lie like that, else a copy."""
+def points_of(layout: CloudLayout, settings: CloudSettings) -> NDArray[np.float32]:
+    """Give float32 [count, 4]: a view where x, y, z and intensity already lie like that, else a copy."""
     scale = _intensity_scale(layout, settings)
     if scale == 1.0 and _is_viewable(layout):
         offset = layout.fields["x"][1]
