@@ -9,7 +9,7 @@ from perception.classes import SEMANTIC_KITTI
 from perception.data.drive import DriveFrame
 from perception.evaluation.latency import summarize_stages
 from perception.evaluation.outcomes import FrameOutcome
-from perception.evaluation.records import BoxesRecord, FrameRecord, RecordWriter
+from perception.evaluation.records import BoxesRecord, FrameRecord, LabelsRecord, RecordWriter
 from perception.evaluation.report.worst_frames import WorstFrames
 from perception.evaluation.results import (
     BagDescription,
@@ -112,6 +112,7 @@ def outcome(network, index, bag="drive <1>", truth=True):
 def record(outcome, quality=None):
     objects = outcome.frame.objects
     truth = None if objects is None else BoxesRecord.of(objects, np.full(len(objects), 9))
+    labels = None if objects is None else LabelsRecord(sha256="0" * 64, label_set="semantic_kitti")
     return FrameRecord(
         bag=outcome.bag,
         index=outcome.index,
@@ -122,6 +123,7 @@ def record(outcome, quality=None):
         stage_ms=dict(outcome.stage_ms),
         quality=quality,
         truth=truth,
+        labels=labels,
     )
 
 

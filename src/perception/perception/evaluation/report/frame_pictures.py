@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from perception.bundle.format import CommonDescription
-from perception.classes import IGNORED, SEMANTIC_KITTI
 from perception.data.boxes import chosen
+from perception.evaluation.criteria import DetectionCriteria
+from perception.evaluation.label_sets import ids_in, label_set_named, truth_table
 from perception.evaluation.latency import main_duration_ms
 from perception.evaluation.outcomes import FrameOutcome
 from perception.evaluation.records import FrameRecord
@@ -25,11 +25,8 @@ from perception.evaluation.report.detection_pictures import (
 from perception.evaluation.report.panels import LabelledScan, compose_sheet, draw_panels
 from perception.evaluation.report.pictures import WRONG, BirdsEyeArea, Picture
 from perception.evaluation.report.worst_frames import WorstFrame, WorstFrames
-from perception.types import Boxes3D, DetectedObjects, LabelledCloud
+from perception.types import DetectedObjects, LabelledCloud
 
-#: Boxes that score less are left out of pictures; metrics take them all.
-SHOWN_SCORE = 0.3
-LEAST_POINTS = 5
 #: In the page, where ten frames of every network stand.
 SMALL = BirdsEyeArea(pixels_per_meter=6.0)
 
@@ -57,41 +54,51 @@ def draw_worst(worst: WorstFrames, model: str) -> list[FramePicture]:
     """Draw the worst frames of a network, the worst first."""
     description = worst.descriptions[model]
     return [
-        _draw(f"{file_name(model)}_{place:02}", frame, description)
+        _draw(f"{file_name(model)}_{place:02}", frame, description, worst.criteria)
         for place, frame in enumerate(worst.frames(model), 1)
     ]
 
 
-def _draw(name: str, frame: WorstFrame, description: CommonDescription) -> FramePicture:
+def _draw(name: str, frame: WorstFrame, description: CommonDescription, criteria: DetectionCriteria) -> FramePicture:
     outcome, record = frame.outcome, frame.record
     name = f"{name}_{file_name(record.bag)}_{record.index}"
     title = _title(frame, description)
     if isinstance(outcome.result, LabelledCloud):
-        return _labels(name, labelled_scan(title, outcome, description))
-    return _objects(name, detected_scan(title, outcome, record, description))
+        return _labels(name, labelled_scan(title, outcome, record, description))
+    return _objects(name, detected_scan(title, outcome, record, description, criteria), criteria)
 
 
-def labelled_scan(title: str, outcome: FrameOutcome, description: CommonDescription) -> LabelledScan:
-    """A frame with its labels, in the network's own classes and colours.
+def labelled_scan(
+    title: str, outcome: FrameOutcome, record: FrameRecord, description: CommonDescription
+) -> LabelledScan:
+    """A frame with its labels: beside the truth in the classes in which it was judged, else in the network's own.
 
     Raises:
         TypeError: the result is not labels.
     """
     if not isinstance(outcome.result, LabelledCloud):
         raise TypeError(f"{title}: expected labels")
-    truth = outcome.frame.class_ids
+    points, class_ids = outcome.frame.frame.cloud.points, outcome.result.class_ids
+    if outcome.frame.class_ids is None or record.labels is None:
+        colors = np.array(description.colors, np.uint8)
+        return LabelledScan(title, points, None, class_ids, description.classes, colors)
+    judged_in = label_set_named(record.labels.label_set)
     return LabelledScan(
         title,
-        outcome.frame.frame.cloud.points,
-        None if truth is None else _truth_table(description.classes)[truth],
-        outcome.result.class_ids,
-        description.classes,
-        np.array(description.colors, np.uint8),
+        points,
+        truth_table(judged_in)[outcome.frame.class_ids],
+        ids_in(description.classes, judged_in)[class_ids],
+        judged_in.names,
+        judged_in.colors,
     )
 
 
 def detected_scan(
-    title: str, outcome: FrameOutcome, record: FrameRecord, description: CommonDescription
+    title: str,
+    outcome: FrameOutcome,
+    record: FrameRecord,
+    description: CommonDescription,
+    criteria: DetectionCriteria,
 ) -> DetectedScan:
     """A frame with the boxes that were found in it, and the true ones that ought to be.
 
@@ -100,29 +107,14 @@ def detected_scan(
     """
     if not isinstance(outcome.result, DetectedObjects):
         raise TypeError(f"{title}: expected boxes")
-    found = outcome.result.boxes
-    shown = chosen(found, found.scores >= SHOWN_SCORE)
+    found, truth = outcome.result.boxes, record.truth
+    shown = chosen(found, found.scores >= criteria.shown_score)
     colors = dict(zip(description.classes, description.colors, strict=True))
-    return DetectedScan(title, outcome.frame.frame.cloud.points, shown, _true_boxes(record, description), colors)
-
-
-def _true_boxes(record: FrameRecord, description: CommonDescription) -> Boxes3D | None:
-    if record.truth is None:
-        return None
-    known = [
-        name in description.classes and points >= LEAST_POINTS
-        for name, points in zip(record.truth.class_names, record.truth.points, strict=True)
-    ]
-    return chosen(record.truth.boxes(), np.array(known, bool))
-
-
-def _truth_table(classes: tuple[str, ...]) -> NDArray[np.uint8]:
-    """SemanticKITTI's class id, in which truth comes -> the network's id of that name, uint8 [256]."""
-    table = np.full(256, IGNORED, np.uint8)
-    for class_id, name in enumerate(SEMANTIC_KITTI.names):
-        if name in classes:
-            table[class_id] = classes.index(name)
-    return table
+    wanted = None
+    if truth is not None:
+        known = np.array([name in description.classes for name in truth.class_names], bool)
+        wanted = chosen(truth.boxes(), known & criteria.count(truth))
+    return DetectedScan(title, outcome.frame.frame.cloud.points, shown, wanted, colors)
 
 
 def _labels(name: str, scan: LabelledScan) -> FramePicture:
@@ -133,11 +125,11 @@ def _labels(name: str, scan: LabelledScan) -> FramePicture:
     return FramePicture(name, scan.title, shown, compose_sheet(scan, panels), tuple(legend))
 
 
-def _objects(name: str, scan: DetectedScan) -> FramePicture:
+def _objects(name: str, scan: DetectedScan, criteria: DetectionCriteria) -> FramePicture:
     names = [*scan.found.class_names, *(scan.truth.class_names if scan.truth is not None else ())]
     legend = [(shown, readable(color)) for shown, color in scan.colors.items() if shown in names]
     truth = [] if scan.truth is None else [("truth", TRUTH_COLOR)]
-    shown = ((f"found, with scores from {SHOWN_SCORE}", detection_view(scan, SMALL)),)
+    shown = ((f"Found, with scores from {criteria.shown_score:g}", detection_view(scan, SMALL)),)
     return FramePicture(name, scan.title, shown, detection_sheet(scan), (*legend, *truth))
 
 

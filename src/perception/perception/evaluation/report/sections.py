@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from perception.bundle.format import CommonDescription
+from perception.evaluation.label_sets import label_set_named
 from perception.evaluation.latency import WHOLE_WAY
 from perception.evaluation.report.charts import Chart, ConfusionCell, confusion_rows, histogram
 from perception.evaluation.report.curves import precision_recall
 from perception.evaluation.report.frame_pictures import FramePicture
 from perception.evaluation.report.series import BagSeries, FrameSeries
 from perception.evaluation.report.timeline import timeline
-from perception.evaluation.results import DetectionFigures, LatencySummary, ModelResults
+from perception.evaluation.results import DetectionFigures, LatencySummary, ModelResults, SegmentationResults
 
 #: A figure of each band by class; None where a band has no truth of it.
 BandTable = Mapping[str, Sequence[float | None]]
@@ -79,7 +80,7 @@ class ModelSection:
         columns, rows = confusion_rows(labels.classes, labels.confusion) if labels else ([], [])
         return cls(
             results=results,
-            colors=dict(zip(description.classes, description.colors, strict=True)),
+            colors=_colors(description, labels),
             bags=[BagRow.of(name, bag) for name, bag in series.bags.items()],
             frames_per_column=series.frames_per_column,
             timeline=timeline(series) if durations_ms else None,
@@ -122,6 +123,15 @@ class ModelSection:
         """Mean average precision and that of each class, by the number of points on the object."""
         figures = self.results.detection
         return _precisions(figures, figures.by_points) if figures else {}
+
+
+def _colors(description: CommonDescription, labels: SegmentationResults | None) -> dict[str, Sequence[int]]:
+    """Of the network's own classes, and of those in which it was judged."""
+    colors: dict[str, Sequence[int]] = dict(zip(description.classes, description.colors, strict=True))
+    if labels is not None:
+        judged_in = label_set_named(labels.label_set)
+        colors |= dict(zip(judged_in.names, judged_in.colors.tolist(), strict=True))
+    return colors
 
 
 def _precisions(figures: DetectionFigures, bands: Mapping[str, DetectionFigures]) -> BandTable:

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from perception.bundle.format import CommonDescription
+from perception.evaluation.criteria import DetectionCriteria
 from perception.evaluation.latency import main_duration_ms
 from perception.evaluation.outcomes import FrameOutcome
 from perception.evaluation.records import FrameRecord
@@ -105,7 +106,11 @@ class WorstFrames:
     two moments that touch its own, so that as many candidates always leave `limit` to show.
     """
 
-    def __init__(self, models: Iterable[EvaluatedNetwork], limit: int = LIMIT) -> None:
+    def __init__(
+        self, models: Iterable[EvaluatedNetwork], limit: int = LIMIT, criteria: DetectionCriteria | None = None
+    ) -> None:
+        """Keep so many frames of each network; `criteria`: which boxes their pictures show."""
+        self.criteria = criteria or DetectionCriteria()
         self.descriptions = {model.name: model.description for model in models}
         self._limit = limit
         self._worst = {name: _Ranking(3 * limit) for name in self.descriptions}
