@@ -65,9 +65,14 @@ def detection_view(scan: DetectedScan, area: BirdsEyeArea | None = None) -> Pict
     return np.asarray(picture.convert("RGB"))
 
 
-def detection_sheet(scan: DetectedScan, area: BirdsEyeArea | None = None) -> Image.Image:
-    """Put a title above the view from above, and below it what the colours mean and how many boxes there are."""
-    view = Image.fromarray(detection_view(scan, area))
+def detection_sheet(
+    scan: DetectedScan, area: BirdsEyeArea | None = None, picture: Picture | None = None
+) -> Image.Image:
+    """Put a title above the view from above, and below it what the colours mean and how many boxes there are.
+
+    `picture`: the view, where it is already drawn.
+    """
+    view = Image.fromarray(detection_view(scan, area) if picture is None else picture)
     legend = _legend(scan)
     sheet = Image.new("RGB", (view.width + 2 * MARGIN, view.height + 3 * MARGIN + (len(legend) + 1) * LINE_HEIGHT))
     sheet.paste(BACKGROUND, (0, 0, *sheet.size))

@@ -23,12 +23,12 @@ from perception.evaluation.report.detection_pictures import (
     readable,
 )
 from perception.evaluation.report.panels import LabelledScan, compose_sheet, draw_panels
-from perception.evaluation.report.pictures import WRONG, BirdsEyeArea, Picture
+from perception.evaluation.report.pictures import WRONG, Picture
 from perception.evaluation.report.worst_frames import WorstFrame, WorstFrames
 from perception.types import DetectedObjects, LabelledCloud
 
-#: In the page, where ten frames of every network stand.
-SMALL = BirdsEyeArea(pixels_per_meter=6.0)
+#: In the page, where ten frames of every network stand: share of the size, and colours.
+SMALL, SMALL_COLORS = 2 / 3, 128
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,7 @@ def detected_scan(
 
 def _labels(name: str, scan: LabelledScan) -> FramePicture:
     panels = draw_panels(scan)
-    small = draw_panels(scan, SMALL)
-    shown = tuple((panel.caption, panel.birds_eye) for panel in small)
+    shown = tuple((panel.caption, _small(panel.birds_eye)) for panel in panels)
     legend = [*scan.legend(), *([("wrong label", WRONG)] if scan.truth is not None else [])]
     return FramePicture(name, scan.title, shown, compose_sheet(scan, panels), tuple(legend))
 
@@ -129,8 +128,17 @@ def _objects(name: str, scan: DetectedScan, criteria: DetectionCriteria) -> Fram
     names = [*scan.found.class_names, *(scan.truth.class_names if scan.truth is not None else ())]
     legend = [(shown, readable(color)) for shown, color in scan.colors.items() if shown in names]
     truth = [] if scan.truth is None else [("truth", TRUTH_COLOR)]
-    shown = ((f"Found, with scores from {criteria.shown_score:g}", detection_view(scan, SMALL)),)
-    return FramePicture(name, scan.title, shown, detection_sheet(scan), (*legend, *truth))
+    view = detection_view(scan)
+    shown = ((f"Found, with scores from {criteria.shown_score:g}", _small(view)),)
+    return FramePicture(name, scan.title, shown, detection_sheet(scan, picture=view), (*legend, *truth))
+
+
+def _small(picture: Picture) -> Picture:
+    size = (round(SMALL * picture.shape[1]), round(SMALL * picture.shape[0]))
+    small = Image.fromarray(picture).resize(size, Image.Resampling.BOX)
+    # A third fewer bytes; the octree keeps colours of few points, which a median cut merges into others.
+    small = small.quantize(SMALL_COLORS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    return np.asarray(small.convert("RGB"))
 
 
 def _title(frame: WorstFrame, description: CommonDescription) -> str:

@@ -73,7 +73,7 @@ def write_pictures(folder: Path, model: str, pictures: Sequence[FramePicture]) -
     for picture in pictures:
         # A third of the size; the octree keeps colours of few points, which a median cut merges into others.
         small = picture.sheet.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-        small.save(folder / f"{picture.name}.png", optimize=True)
+        small.save(folder / f"{picture.name}.png")
 
 
 def data_uri(picture: Picture) -> str:
