@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "convert": ("perception.data.convert", "make a bag from a SemanticKITTI, KITTI or nuScenes folder"),
     "train": ("perception.training.command", "train a network and write its bundle"),
     "export": ("perception.export.command", "make a bundle that runs without PyTorch, and compare it with PyTorch"),
+    "compare": ("perception.evaluation.compare.command", "say what changed between two evaluations, or fail on it"),
     "inspect": ("perception.evaluation.inspection.command", "say what a bundle is, and what it costs on a cloud"),
     "calibrate": ("perception.evaluation.calibrate_command", "measure the ranges that a bundle needs to run in int8"),
     "benchmark": ("perception.evaluation.benchmark.command", "time a bundle on clouds, stage by stage"),

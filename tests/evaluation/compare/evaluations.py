@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from perception.evaluation.latency import summarize_stages
 from perception.evaluation.metrics.confusion import ConfusionMatrix
+from perception.evaluation.records import FrameRecord, LabelsRecord, RecordWriter
 from perception.evaluation.results import (
     BagDescription,
     EvaluationResults,
@@ -17,6 +21,7 @@ from perception.evaluation.results import (
     RunDescription,
     SegmentationResults,
 )
+from perception.evaluation.summary import summarize
 
 CLASSES = ("car", "road", "tree")
 MACHINE = MachineDescription(
@@ -76,3 +81,32 @@ def evaluation(*models: ModelResults, frames: int = 1, **more: Any) -> Evaluatio
         **more,
     )
     return EvaluationResults(run=run, models=models)
+
+
+def frame(index: int, total_ms: float = 10.0, triples: Any = None, **more: Any) -> FrameRecord:
+    """A frame of SemanticKITTI's labels: (true class, predicted class, points)."""
+    labels = None
+    if triples is not None:
+        labels = LabelsRecord(sha256="0" * 64, label_set="semantic_kitti", confusion={"0-20 m": tuple(triples)})
+    values = {"bag": "drive", "index": index, "model": "street", "stamp_ns": index * 10**8, "points": 5}
+    stages = {} if more.get("dropped") else {"total": total_ms}
+    return FrameRecord.model_validate({**values, "stage_ms": stages, "labels": labels, **more})
+
+
+def results_of(
+    records: Sequence[FrameRecord], task: str = "segmentation", classes: tuple[str, ...] = CLASSES
+) -> EvaluationResults:
+    """What the figures of these frames are, network by network."""
+    description = SimpleNamespace(task=task, classes=classes, name="small", weights_sha256="0" * 64)
+    names = dict.fromkeys(record.model for record in records)
+    models = [SimpleNamespace(name=name, description=description) for name in names]
+    return evaluation(*summarize(records, models), frames=len(records))
+
+
+def write_run(folder: Path, records: Sequence[FrameRecord], **more: Any) -> Path:
+    """Write metrics.json, and the records beside it."""
+    with RecordWriter(folder / "frames" / "drive.jsonl") as writer:
+        for record in records:
+            writer.write(record)
+    results_of(records, **more).write(folder / "metrics.json")
+    return folder / "metrics.json"

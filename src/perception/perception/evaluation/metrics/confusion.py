@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from perception.classes import IGNORED
 
@@ -26,6 +26,13 @@ class ConfusionMatrix:
             raise ValueError(f"class_count is {class_count}, expected 1 to {IGNORED}")
         self.class_count = class_count
         self._counts = np.zeros((class_count, class_count + 1), np.int64)
+
+    @classmethod
+    def of_counts(cls, counts: ArrayLike) -> ConfusionMatrix:
+        """Make one of [C, C + 1] counts: truth in rows, prediction in columns, last of all the unlabelled points."""
+        matrix = cls(len(np.asarray(counts)))
+        matrix._counts += np.asarray(counts, np.int64).reshape(matrix._counts.shape)
+        return matrix
 
     @property
     def counts(self) -> NDArray[np.int64]:
