@@ -17,7 +17,8 @@ from rosgraph_msgs.msg import Clock
 from perception.configuration import ConfigurationError
 from perception.nodes.replay_options import ReplayOptions
 from perception.nodes.replay_report import ReplayReport
-from perception.ros.bag_publishers import open_publishers
+from perception.nodes.replay_trace import ReplayTrace
+from perception.ros.bag_publishers import begins_with_header, open_publishers
 from perception.ros.bag_selection import CLOCK_TOPIC, SelectedBag
 from perception.ros.middleware import prepare_environment
 from perception.ros.pace import Pace
@@ -63,12 +64,14 @@ class Player:
         options: ReplayOptions,
         publishers: dict[str, Publisher],
         clock: SimulatedClock,
+        trace: ReplayTrace,
         stop: threading.Event,
     ) -> None:
         self._bag = bag
         self._options = options
         self._publishers = publishers
         self._clock = clock
+        self._trace = trace
         self._stop = stop
 
     def wait_for_subscribers(self) -> bool:
@@ -115,6 +118,7 @@ class Player:
             return
         late_ms = -pace.wait_s(message.time_ns) * 1e3
         self._clock.publish(message.time_ns)
+        self._trace.add(message, time.time_ns(), late_ms)
         publisher.publish(message.data)
         report.published(message, late_ms)
 
@@ -151,13 +155,15 @@ def _replay(node: Node, bag: SelectedBag, options: ReplayOptions, stop: threadin
     report = ReplayReport(bag, options, skipped)
     if not publishers:
         raise ConfigurationError(f"{bag.path}: none of its message types is installed")
-    player = Player(bag, options, publishers, SimulatedClock(node, options.clock), stop)
-    if not player.wait_for_subscribers():
-        if stop.is_set():
+    stamped = [topic for topic, publisher in publishers.items() if begins_with_header(publisher.msg_type)]
+    with ReplayTrace(options.trace, stamped) as trace:
+        player = Player(bag, options, publishers, SimulatedClock(node, options.clock), trace, stop)
+        if player.wait_for_subscribers():
+            with report:
+                player.play(report)
+                player.drain()
             return 0
-        report.say(f"nobody subscribed within {options.timeout_s:g} s: {', '.join(options.await_topics or publishers)}")
-        return 1
-    with report:
-        player.play(report)
-        player.drain()
-    return 0
+    if stop.is_set():
+        return 0
+    report.say(f"nobody subscribed within {options.timeout_s:g} s: {', '.join(options.await_topics or publishers)}")
+    return 1

@@ -22,6 +22,7 @@ class ReplayOptions:
         await_topics: topics that must have a subscriber before the start, as many as each is named; empty: any topic;
             None: do not wait.
         timeout_s: how long to wait for subscribers.
+        trace: file that tells when each message was due and went out, see `replay_trace`; None: none.
         ros_arguments: words after `--ros-args`.
     """
 
@@ -32,6 +33,7 @@ class ReplayOptions:
     clock: bool = True
     await_topics: tuple[str, ...] | None = None
     timeout_s: float = 60.0
+    trace: Path | None = None
     ros_arguments: tuple[str, ...] = ()
 
     @classmethod
@@ -47,5 +49,6 @@ class ReplayOptions:
             clock=arguments.clock,
             await_topics=None if wait is None else tuple(wait),
             timeout_s=arguments.timeout_s,
+            trace=arguments.trace,
             ros_arguments=tuple(arguments.ros_args),
         )

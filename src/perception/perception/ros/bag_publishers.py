@@ -29,6 +29,11 @@ def message_class(type_name: str) -> type | None:
     return found
 
 
+def begins_with_header(message_type: Any) -> bool:
+    """Whether the first part of such messages is a std_msgs/Header."""
+    return next(iter(message_type.get_fields_and_field_types().values()), "") == "std_msgs/Header"
+
+
 def replay_qos(connections: Sequence[Connection]) -> QoSProfile:
     """The QoS for one topic: the strongest that any recorded publisher offered, so that every subscriber matches."""
     offered: list[Any] = [qos for connection in connections for qos in connection.ext.offered_qos_profiles]  # type: ignore[union-attr]

@@ -48,6 +48,7 @@ class SelectedBag(AbstractContextManager["SelectedBag"]):
     """A rosbag2 (MCAP or sqlite3; a folder or a single file), narrowed to a selection.
 
     Attributes:
+        recorded: names of all topics.
         connections: those of the selected topics.
         start_ns, stop_ns: the selected span of the bag's time.
 
@@ -58,6 +59,7 @@ class SelectedBag(AbstractContextManager["SelectedBag"]):
     def __init__(self, path: str | Path, selection: Selection) -> None:
         self.path = Path(path)
         self._reader = self._open()
+        self.recorded = sorted({connection.topic for connection in self._reader.connections})
         try:
             self.connections = self._select(selection)
             self.start_ns, self.stop_ns = self._span(selection)
@@ -83,7 +85,7 @@ class SelectedBag(AbstractContextManager["SelectedBag"]):
         return reader
 
     def _select(self, selection: Selection) -> list[Connection]:
-        recorded = sorted({connection.topic for connection in self._reader.connections})
+        recorded = self.recorded
         for pattern in selection.topics:
             if not any(fnmatchcase(topic, pattern) for topic in recorded):
                 raise ConfigurationError(f"{self.path}: no topic {pattern} (recorded: {', '.join(recorded)})")
