@@ -3,7 +3,7 @@
 import pytest
 
 from perception.bringup.demo.evaluate import PlayedDrive, frame_counts
-from perception.bringup.demo.graph import Recording, dropped_by_reason
+from perception.bringup.demo.graph import Recording
 from perception.bringup.demo.summary import summary_lines
 from perception.evaluation.comparison import Comparison
 from perception.evaluation.demo_results import (
@@ -16,27 +16,6 @@ from perception.evaluation.demo_results import (
 from perception.evaluation.metrics.confusion import ConfusionMatrix
 from perception.evaluation.results import FrameCounts, LatencySummary, MachineDescription
 from perception.nodes.recorded import NodeCounts
-
-BEFORE = NodeCounts(received=100, published=60, dropped={"superseded": 40})
-
-
-def test_reasons_are_counted_from_the_start_of_the_replay():
-    after = NodeCounts(received=110, published=67, dropped={"superseded": 42, "malformed.truncated": 1})
-    assert dropped_by_reason(10, BEFORE, after, came_out=7) == {"superseded": 2, "malformed.truncated": 1}
-
-
-def test_what_the_middleware_lost_on_either_side_has_a_reason_of_its_own():
-    after = NodeCounts(received=108, published=66, dropped={"superseded": 42})
-    assert dropped_by_reason(10, BEFORE, after, came_out=5) == {
-        "superseded": 2,
-        "lost_before_node": 2,
-        "lost_after_node": 1,
-    }
-
-
-def test_a_node_that_has_said_nothing_yet_starts_from_zero():
-    after = NodeCounts(received=3, published=3, dropped={})
-    assert dropped_by_reason(3, NodeCounts(), after, came_out=3) == {}
 
 
 @pytest.mark.parametrize(("published", "dropped", "settled"), [(5, 4, False), (6, 4, True), (0, 0, False)])

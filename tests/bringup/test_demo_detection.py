@@ -56,7 +56,9 @@ def detected(bag: Path, offset_m: float = 0.0) -> DetectedDrives:
         found = boxes((10 + number + offset_m, 0), (30, 0), names=("car", "tram"), score=0.75)
         found = replace(found, scores=np.array([0.75, 0.25], np.float32))
         stamp_ns = START_NS + number * PERIOD_NS
-        frames[stamp_ns] = RecordedFrame(stamp_ns, found, {"inference": 30.0}, 40.0 + number, 30.0)
+        frames[stamp_ns] = RecordedFrame(
+            stamp_ns, stamp_ns, found, stage_ms={"inference": 30.0}, total_ms=40.0 + number, inference_ms=30.0
+        )
     recording = Recording(FRAMES, frames, {"superseded": 1})
     return DetectedDrives(BUNDLE, [DetectedDrive("drive", bag, recording)])
 

@@ -24,14 +24,14 @@ class Gate:
 def test_only_the_newest_waiting_item_is_handled():
     gate = Gate()
     worker = Worker(gate, "test")
-    assert not worker.put(1)
+    assert worker.put(1) is None
     gate.began.acquire()
     superseded = [worker.put(item) for item in (2, 3, 4)]
     gate.let_through.release(2)
     gate.began.acquire()
     worker.close()
 
-    assert superseded == [False, True, True]
+    assert superseded == [None, 2, 3]
     assert gate.handled == [1, 4]
 
 
@@ -41,7 +41,7 @@ def test_drain_waits_for_the_item_at_hand_and_throws_the_waiting_one_away():
     worker.put(1)
     gate.began.acquire()
     worker.put(2)
-    drained: list[int] = []
+    drained: list[int | None] = []
     thread = threading.Thread(target=lambda: drained.append(worker.drain()))
     thread.start()
     assert not drained
@@ -52,7 +52,7 @@ def test_drain_waits_for_the_item_at_hand_and_throws_the_waiting_one_away():
     gate.let_through.release()
     worker.close()
 
-    assert drained == [1]
+    assert drained == [2]
     assert gate.handled == [1, 3]
 
 

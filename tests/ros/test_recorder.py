@@ -1,5 +1,6 @@
 """The recorder beside a real segmentation node with a stand-in for the network."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -56,29 +57,28 @@ def test_results_timings_and_counts_of_a_node(node, send):
         for index, heights in enumerate(([1, -1, 2], [-1], [3, 3])):
             stamp_ns = (5 + index) * SECOND_NS + 123
             expected[stamp_ns] = send(stamp_ns, heights)
-            wait_until(lambda stamp_ns=stamp_ns: is_complete(recorder, stamp_ns), f"the result of {stamp_ns}")
-        for stamp_ns, class_ids in expected.items():
-            frame = recorder.frames()[stamp_ns]
-            np.testing.assert_array_equal(frame.result, class_ids)
+            wait_until(lambda: recorder.waiting == len(expected), f"the result of {stamp_ns}")
+        frames = recorder.take()
+        assert [frame.stamp_ns for frame in frames] == list(expected)
+        for frame in frames:
+            np.testing.assert_array_equal(frame.result.class_ids, expected[frame.stamp_ns])
+            assert len(frame.result.probabilities) == len(frame.result)
             assert {"decode", "inference", "network.look", "publish"} <= set(frame.stage_ms)
             assert frame.total_ms > frame.inference_ms > 0
+            assert 0 <= time.time_ns() - frame.received_ns < 60 * SECOND_NS
+        assert recorder.take() == []
         wait_until(lambda: recorder.counts.received == 3 and recorder.counts.is_settled, "the node's own counts")
         assert (recorder.counts.published, recorder.counts.dropped) == (3, {})
-
-
-def is_complete(recorder, stamp_ns):
-    frame = recorder.frames().get(stamp_ns)
-    return frame is not None and frame.is_complete
 
 
 def test_only_the_newest_frames_are_kept(node, send):
     with RecorderThread(NODE, max_frames=2) as recorder:
         for stamp_ns in (1, 2, 3):
             send(stamp_ns, [1])
-            wait_until(lambda stamp_ns=stamp_ns: is_complete(recorder, stamp_ns), f"the result of {stamp_ns}")
-        assert list(recorder.frames()) == [2, 3]
-        recorder.clear()
-        assert recorder.frames() == {}
+            wait_until(lambda: recorder.counts and recorder.counts.is_settled, "the node's own counts")
+            wait_until(lambda stamp_ns=stamp_ns: recorder.counts.published == stamp_ns, f"the result of {stamp_ns}")
+        wait_until(lambda: recorder.waiting == 2, "two results")
+        assert [frame.stamp_ns for frame in recorder.take()] == [2, 3]
 
 
 def test_a_dropped_cloud_is_in_the_counts_under_its_reason(node, graph):
@@ -93,8 +93,12 @@ def test_a_dropped_cloud_is_in_the_counts_under_its_reason(node, graph):
         wait_until(lambda: recorder.counts.received, "the node's own counts")
         wait_until(lambda: recorder.counts.is_settled, "the node to be done")
         assert recorder.counts.published == 0
-        assert sum(recorder.counts.dropped.values()) == 1
-        assert recorder.frames() == {}
+        (reason,) = recorder.counts.dropped
+        wait_until(lambda: recorder.waiting, "the drop")
+        (frame,) = recorder.take()
+        assert (frame.stamp_ns, frame.dropped, frame.result) == (1, reason, None)
+        assert reason.startswith("malformed.")
+        assert frame.total_ms > 0
 
 
 def test_a_node_that_cannot_start_says_why(tmp_path):

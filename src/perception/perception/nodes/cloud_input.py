@@ -35,6 +35,10 @@ class Received:
     receive_ms: float
     cyclic_ms: float | None
 
+    def age_ms(self, now_s: float) -> float:
+        """Since the middleware received it; `now_s` as of perf_counter."""
+        return self.receive_ms + (now_s - self.callback_s) * 1e3
+
 
 class CloudInput:
     """The subscription, and the thread in which clouds are handled.
@@ -43,12 +47,20 @@ class CloudInput:
         node: whose input it is; its statistics count, and its parameters say what is subscribed to.
         is_wanted: whether anybody wants results just now.
         handle: called in the thread; it must not raise.
+        drop: called with a cloud that will not be handled, and the reason.
     """
 
-    def __init__(self, node: ManagedNode, is_wanted: Callable[[], bool], handle: Callable[[Received], None]) -> None:
+    def __init__(
+        self,
+        node: ManagedNode,
+        is_wanted: Callable[[], bool],
+        handle: Callable[[Received], None],
+        drop: Callable[[Received, str], None],
+    ) -> None:
         self._node = node
         self._is_wanted = is_wanted
         self._handle = handle
+        self._drop = drop
         self._worker: Worker[Received] | None = None
         self._subscription: Any = None
         self._worker_free_s = 0.0
@@ -73,8 +85,8 @@ class CloudInput:
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
             self._subscription = None
-        if self._worker is not None and self._worker.drain():
-            self._node.statistics.on_dropped("deactivated")
+        if self._worker is not None and (waiting := self._worker.drain()) is not None:
+            self._drop(waiting, "deactivated")
 
     def stop(self) -> None:
         """End the thread."""
@@ -93,16 +105,15 @@ class CloudInput:
 
     def _on_cloud(self, message: PointCloud2, info: Any) -> None:
         callback_s, now_ns = time.perf_counter(), time.time_ns()
-        statistics, worker = self._node.statistics, self._worker
-        cyclic_ms = statistics.on_received(Time.from_msg(message.header.stamp).nanoseconds)
-        if worker is None:
-            statistics.on_dropped("deactivated")
+        cyclic_ms = self._node.statistics.on_received(Time.from_msg(message.header.stamp).nanoseconds)
+        receive_ms = max(0.0, (now_ns - (info["received_timestamp"] or now_ns)) * 1e-6)
+        received = Received(message, callback_s, receive_ms, cyclic_ms)
+        if self._worker is None:
+            self._drop(received, "deactivated")
         elif not (self._node.parameters["always_run"] or self._is_wanted()):
-            statistics.on_dropped("no_subscriber")
-        else:
-            receive_ms = max(0.0, (now_ns - (info["received_timestamp"] or now_ns)) * 1e-6)
-            if worker.put(Received(message, callback_s, receive_ms, cyclic_ms)):
-                statistics.on_dropped("superseded")
+            self._drop(received, "no_subscriber")
+        elif (older := self._worker.put(received)) is not None:
+            self._drop(older, "superseded")
 
     def _on_message_lost(self, event: Any) -> None:
         self._node.statistics.add("messages_lost", event.total_count_change)

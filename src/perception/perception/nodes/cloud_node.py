@@ -49,7 +49,7 @@ class CloudNode(ManagedNode):
         self._engine = EngineSlot(start, self.get_logger())
         self._bundle = BundleService(self, self._engine, self.TASK, self.accept, self._announce)
         self._outputs: CloudOutputs | None = None
-        self._input = CloudInput(self, self._is_wanted, self._process)
+        self._input = CloudInput(self, self._is_wanted, self._process, self._drop)
 
     # --- for subclasses
 
@@ -111,11 +111,11 @@ class CloudNode(ManagedNode):
         try:
             self._run(received, self._outputs)
         except CloudError as error:
-            self._drop(f"malformed.{error.reason}", str(error))
+            self._drop(received, f"malformed.{error.reason}", str(error))
         except TransformError as error:
-            self._drop("no_transform", str(error))
+            self._drop(received, "no_transform", str(error))
         except Exception as error:
-            self._drop("processing_failed", describe_error(error))
+            self._drop(received, "processing_failed", describe_error(error))
 
     def _run(self, received: Received, outputs: CloudOutputs) -> None:
         """Take one cloud all the way: decode, run the network, encode, publish."""
@@ -140,8 +140,7 @@ class CloudNode(ManagedNode):
             processing_time_ms=processing_ms,
             pipeline_latency_ms=(self.get_clock().now() - Time.from_msg(message.header.stamp)).nanoseconds * 1e-6,
         )
-        total_ms = received.receive_ms + (finished_s - received.callback_s) * 1e3
-        outputs.publish_timings(message.header, timer.stage_ms, result.stage_ms, total_ms)
+        outputs.publish_timings(message.header, timer.stage_ms, result.stage_ms, received.age_ms(finished_s))
 
     def _cloud_settings(self) -> CloudSettings:
         return CloudSettings(
@@ -159,9 +158,14 @@ class CloudNode(ManagedNode):
         if decoded.over_capacity:
             self.warn("over_capacity", f"the network does not see {decoded.over_capacity} points beyond max_points")
 
-    def _drop(self, reason: str, problem: str) -> None:
-        self.statistics.on_dropped(reason, f"{reason}: {problem}")
-        self.warn(reason, f"dropped a frame ({reason}): {problem}")
+    def _drop(self, received: Received, reason: str, problem: str = "") -> None:
+        """Count a cloud that gives no result, and say so; without a `problem`, that is how it should be."""
+        self.statistics.on_dropped(reason, f"{reason}: {problem}" if problem else "")
+        if problem:
+            self.warn(reason, f"dropped a frame ({reason}): {problem}")
+        outputs = self._outputs
+        if outputs is not None:
+            outputs.publish_drop(received.message.header, reason, received.age_ms(time.perf_counter()))
 
     # --- diagnostics
 

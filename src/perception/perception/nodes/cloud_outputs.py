@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Float64, Header
@@ -12,7 +13,8 @@ from vision_msgs.msg import LabelInfo, VisionClass
 
 from perception.bundle.format import CommonDescription
 from perception.data.point_clouds import DecodedCloud
-from perception.ros.quality_of_service import LATCHED_QOS, RESULT_QOS
+from perception.ros.diagnostics import WARN, status
+from perception.ros.quality_of_service import EVENT_QOS, LATCHED_QOS, RESULT_QOS
 from perception_interfaces.msg import FrameTimings, StageTiming
 
 TIMES_MS = ("cyclic_time_ms", "processing_time_ms", "pipeline_latency_ms")
@@ -35,6 +37,7 @@ class CloudOutputs:
             name: node.create_lifecycle_publisher(Float64, f"~/debug/{name}", RESULT_QOS) for name in TIMES_MS
         }
         self._timings = node.create_lifecycle_publisher(FrameTimings, "~/debug/timings", RESULT_QOS)
+        self._drops = node.create_lifecycle_publisher(DiagnosticArray, "~/debug/drops", EVENT_QOS)
         self._label_info = node.create_publisher(LabelInfo, "~/label_info", LATCHED_QOS)
 
     def encode(
@@ -52,7 +55,7 @@ class CloudOutputs:
 
     def close(self) -> None:
         """Leave the topics."""
-        for publisher in (*self._results.values(), *self._times.values(), self._timings):
+        for publisher in (*self._results.values(), *self._times.values(), self._timings, self._drops):
             self._node.destroy_lifecycle_publisher(publisher)
         self._node.destroy_publisher(self._label_info)
 
@@ -82,6 +85,19 @@ class CloudOutputs:
         for name, value in times_ms.items():
             if value is not None:
                 self._times[name].publish(Float64(data=value))
+
+    def publish_drop(self, header: Header, reason: str, age_ms: float) -> None:
+        """Say that a cloud gives no result.
+
+        Args:
+            header: the cloud's.
+            reason: the word under which it is counted.
+            age_ms: since the middleware received it.
+        """
+        if self._drops.get_subscription_count():
+            name = f"{self._node.get_fully_qualified_name()}: drop"
+            dropped = status(name, WARN, reason, {"age_ms": age_ms})
+            self._drops.publish(DiagnosticArray(header=header, status=[dropped]))
 
     def publish_timings(
         self, header: Header, node_ms: dict[str, float], network_ms: dict[str, float], total_ms: float

@@ -1,7 +1,8 @@
 """The detection node: the objects in every cloud as oriented boxes.
 
 In: `~/input/pointcloud`, and /tf where the network takes several sweeps or objects are wanted in another frame. Out:
-`~/output/objects`, `~/output/markers`, `~/label_info`, `~/debug/*`, /diagnostics. Service: `~/load_bundle`.
+`~/output/objects`, `~/output/velocities`, `~/output/markers`, `~/label_info`, `~/debug/*`, /diagnostics. Service:
+`~/load_bundle`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The results of the detection node: objects, and markers to look at them."""
+"""The results of the detection node: objects, their velocities, and markers to look at them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ from perception.nodes.cloud_outputs import CloudOutputs
 from perception.nodes.palettes import class_colors
 from perception.ros.box_messages import encode_detections, encode_markers
 from perception.ros.class_scores import class_scores
+from perception.ros.cloud_encoding import encode_velocities
 from perception.ros.node_base import ManagedNode
 from perception.types import Boxes3D, DetectedObjects
 
-OBJECTS, MARKERS = "objects", "markers"
+OBJECTS, VELOCITIES, MARKERS = "objects", "velocities", "markers"
 
 
 class DetectionOutputs(CloudOutputs):
-    """Detection3DArray and MarkerArray.
+    """Detection3DArray, the velocities for which it has no field, and MarkerArray.
 
     Args:
         node: the node whose publishers they are; its parameters are read for every frame, its statistics count.
@@ -39,6 +40,7 @@ class DetectionOutputs(CloudOutputs):
     def __init__(self, node: ManagedNode, find_transform: Callable[[str, str, int], NDArray[np.float64]]) -> None:
         results: dict[str, tuple[type, str]] = {
             OBJECTS: (Detection3DArray, f"~/output/{OBJECTS}"),
+            VELOCITIES: (PointCloud2, f"~/output/{VELOCITIES}"),
             MARKERS: (MarkerArray, f"~/output/{MARKERS}"),
         }
         super().__init__(node, results)
@@ -61,6 +63,8 @@ class DetectionOutputs(CloudOutputs):
         wanted = self.wanted()
         if OBJECTS in wanted:
             messages[OBJECTS] = encode_detections(header, boxes)
+        if VELOCITIES in wanted:
+            messages[VELOCITIES] = encode_velocities(header, boxes)
         if MARKERS in wanted:
             colors = class_colors(self._parameters["palette"], bundle)
             messages[MARKERS] = encode_markers(header, boxes, colors, self._parameters["marker_lifetime_s"])

@@ -28,19 +28,17 @@ class Worker(Generic[Item]):
         self._thread = threading.Thread(target=self._run, name=name)
         self._thread.start()
 
-    def put(self, item: Item) -> bool:
-        """Leave an item; returns whether it replaced one that will now never be handled."""
+    def put(self, item: Item) -> Item | None:
+        """Leave an item; returns the one that it replaced, which will now never be handled."""
         with self._changed:
-            superseded = self._waiting is not None
-            self._waiting = item
+            superseded, self._waiting = self._waiting, item
             self._changed.notify_all()
         return superseded
 
-    def drain(self) -> int:
-        """Throw away the waiting item, wait for the one being handled, and return how many were thrown away."""
+    def drain(self) -> Item | None:
+        """Throw away the waiting item, wait for the one being handled, and return what was thrown away."""
         with self._changed:
-            thrown_away = int(self._waiting is not None)
-            self._waiting = None
+            thrown_away, self._waiting = self._waiting, None
             self._changed.wait_for(lambda: not self._busy)
         return thrown_away
 

@@ -1,9 +1,10 @@
-"""What a recorder keeps of a node: results, counts, and how it is."""
+"""What a recorder keeps of a node: results, drops, counts, and how it is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,58 +13,101 @@ from vision_msgs.msg import Detection3DArray
 
 from perception.data.bag_messages import decode_objects
 from perception.data.point_layout import layout_of, require
+from perception.types import DetectedObjects, LabelledCloud
 
 
 @dataclass(frozen=True)
 class ResultKind:
-    """Which of a node's results is kept.
+    """Which of a node's results are kept.
 
     Attributes:
-        message_type, topic: below the node's `~/output`.
-        read: what is kept of a message.
+        topics: below the node's `~/output` -> type of their messages; the first one tells when a result came.
+        read: what is kept of one message of each.
     """
 
-    message_type: type
-    topic: str
-    read: Callable[[Any], Any]
+    topics: Mapping[str, type]
+    read: Callable[..., LabelledCloud | DetectedObjects]
 
 
-def _class_ids(message: PointCloud2) -> Any:
+def _labels(message: PointCloud2) -> LabelledCloud:
     layout = layout_of(message)
-    require(message, layout, ("class_id",))
-    # A copy: the message holds 17 bytes a point, of which one is wanted.
-    return np.array(layout.field("class_id"), np.uint8)
+    require(message, layout, ("class_id", "probability"))
+    # Copies: the message holds 20 bytes a point, of which five are wanted.
+    class_ids, probabilities = np.array(layout.field("class_id"), np.uint8), np.array(layout.field("probability"))
+    return LabelledCloud(class_ids, probabilities.astype(np.float32, copy=False))
 
 
-#: Task of a node -> its result: uint8 [N], a class id for every point in the input's order; Boxes3D.
+def _objects(objects: Detection3DArray, velocities: PointCloud2) -> DetectedObjects:
+    return DetectedObjects(decode_objects(objects, velocities))
+
+
+#: Task of a node -> its results; labels are in the order of the input's points.
 RESULTS = {
-    "segmentation": ResultKind(PointCloud2, "pointcloud/segmentation", _class_ids),
-    "detection": ResultKind(Detection3DArray, "objects", lambda message: decode_objects(message, None)),
+    "segmentation": ResultKind({"pointcloud/segmentation": PointCloud2}, _labels),
+    "detection": ResultKind({"objects": Detection3DArray, "velocities": PointCloud2}, _objects),
 }
 
 
 @dataclass(frozen=True)
 class RecordedFrame:
-    """What came out for one input cloud; the result and its timings arrive as two messages.
+    """What became of one input cloud, as the node said.
 
     Attributes:
-        stamp_ns: stamp of the input cloud, by which everything is matched.
-        result: what the node's task gives, see RESULTS; None until it arrives.
-        stage_ms: milliseconds of each stage as the node reported them, empty until the timings arrive.
-        total_ms: from receipt to the end of publication.
+        stamp_ns: stamp of the input cloud.
+        received_ns: when the middleware of the recorder received the result, or the drop; nanoseconds since the epoch.
+        result: LabelledCloud or DetectedObjects, as the node's task gives; None where it dropped the cloud.
+        dropped: why the node dropped the cloud, empty where it did not.
+        stage_ms: milliseconds of each stage as the node reported them.
+        total_ms: from the node's receipt of the cloud to the end of publication, or to the drop.
         inference_ms: the network alone.
     """
 
     stamp_ns: int
+    received_ns: int
     result: Any = None
-    stage_ms: Mapping[str, float] | None = None
+    dropped: str = ""
+    stage_ms: Mapping[str, float] = field(default_factory=dict)
     total_ms: float = 0.0
     inference_ms: float = 0.0
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether both the result and its timings have arrived."""
-        return self.result is not None and self.stage_ms is not None
+
+class FrameParts:
+    """Puts the messages of a frame together, which arrive one by one.
+
+    They are matched by stamp. Where several frames have the same one, the nth message of a topic belongs to the nth.
+
+    Args:
+        names: of what a frame consists of.
+        max_frames: so many incomplete frames are kept, the newest.
+    """
+
+    def __init__(self, names: Collection[str], max_frames: int) -> None:
+        self._names = frozenset(names)
+        self._max_frames = max_frames
+        self._open: OrderedDict[int, list[dict[str, Any]]] = OrderedDict()
+
+    def add(self, stamp_ns: int, name: str, part: Any) -> dict[str, Any] | None:
+        """Add one part; gives all parts of its frame once there is none missing."""
+        frames = self._open.setdefault(stamp_ns, [])
+        parts = next((one for one in frames if name not in one), None)
+        if parts is None:
+            parts = {}
+            frames.append(parts)
+        parts[name] = part
+        if parts.keys() < self._names:
+            if len(self._open) > self._max_frames:
+                self._open.popitem(last=False)
+            return None
+        frames.remove(parts)
+        if not frames:
+            del self._open[stamp_ns]
+        return parts
+
+    def take_incomplete(self) -> list[int]:
+        """The stamps of frames that lack a part; they are forgotten."""
+        stamps = [stamp_ns for stamp_ns, frames in self._open.items() for _ in frames]
+        self._open.clear()
+        return stamps
 
 
 @dataclass(frozen=True)

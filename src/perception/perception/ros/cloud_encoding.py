@@ -1,4 +1,4 @@
-"""Results -> PointCloud2: the labelled cloud, the coloured cloud, and the input without chosen classes."""
+"""Results -> PointCloud2: labelled and coloured clouds, the input without chosen classes, velocities of boxes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
 from perception.data.point_layout import CloudLayout
+from perception.types import Boxes3D
 
 #: x y z, then probability before class_id in memory, so that every field is aligned and a point takes 20 bytes.
 SEGMENTATION_DTYPE = np.dtype(
@@ -34,6 +35,12 @@ VISUALIZATION_DTYPE = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("rgb"
 VISUALIZATION_FIELDS = [
     PointField(name=name, offset=4 * index, datatype=PointField.FLOAT32, count=1)
     for index, name in enumerate(("x", "y", "z", "rgb"))
+]
+
+#: As `perception.data.bag_messages.decode_objects` reads them.
+VELOCITY_FIELDS = [
+    PointField(name=name, offset=4 * index, datatype=PointField.FLOAT32, count=1)
+    for index, name in enumerate(("x", "y", "z", "vx", "vy"))
 ]
 
 
@@ -93,6 +100,18 @@ def encode_filtered(message: Any, layout: CloudLayout, keep: NDArray[np.bool_]) 
     filtered.is_bigendian = message.is_bigendian
     filtered.is_dense = message.is_dense
     return filtered
+
+
+def encode_velocities(header: Header, boxes: Boxes3D) -> PointCloud2:
+    """Make a row x y z vx vy (m, m/s) of each box, in their order; NaN where a velocity is not known.
+
+    Args:
+        header: that of the boxes.
+        boxes: in the header's frame.
+    """
+    table = np.concatenate([boxes.centers, boxes.velocities], axis=1).astype("<f4")
+    data = array.array("B", table.tobytes())
+    return _cloud(header, data, (1, len(boxes)), 4 * len(VELOCITY_FIELDS), VELOCITY_FIELDS)
 
 
 def _new_rows(count: int, dtype: np.dtype[Any]) -> tuple[array.array[int], NDArray[Any]]:

@@ -1,4 +1,4 @@
-"""The stack's three qualities of service."""
+"""The stack's four qualities of service."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ RELIABILITIES = {"best_effort": ReliabilityPolicy.BEST_EFFORT, "reliable": Relia
 
 #: Results: reliable, and only the newest counts.
 RESULT_QOS = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE)
+
+#: Events, each of which counts.
+EVENT_QOS = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=100, reliability=ReliabilityPolicy.RELIABLE)
 
 #: Facts that a late subscriber still has to get.
 LATCHED_QOS = QoSProfile(

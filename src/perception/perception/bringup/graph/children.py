@@ -74,6 +74,11 @@ class Child:
                 os.killpg(self._process.pid, signal.SIGKILL)
                 self._process.wait()
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
     def is_running(self) -> bool:
         """Whether it still runs."""
         return self._process.poll() is None

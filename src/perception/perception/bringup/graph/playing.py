@@ -1,0 +1,149 @@
+"""Send a bag through the graph, and keep what comes out of each cloud."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from perception.bringup.graph.children import Child
+from perception.bringup.graph.configuration import POINTS_TOPIC
+from perception.bringup.graph.matching import match
+from perception.bringup.graph.running import POLL_S, START_TIMEOUT_S, Graph
+from perception.bringup.graph.spool import Spool
+from perception.nodes.recorded import RecordedFrame
+from perception.nodes.replay_trace import PublishedMessage, read_trace
+from perception.ros.bag_selection import SelectedBag, Selection
+
+#: What nodes take beside clouds. The rest of a bag (cameras) would only keep the replay busy.
+TRANSFORM_TOPICS = ("/tf", "/tf_static")
+#: The last messages may still be on their way to the recorder when the node has counted them.
+ARRIVAL_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What is played, and how fast.
+
+    Attributes:
+        bag: a rosbag2 folder or file.
+        topics: that of its clouds first.
+        duration_s: how long the bag lasts.
+        rate: bag seconds a second.
+    """
+
+    bag: Path
+    topics: tuple[str, ...]
+    duration_s: float
+    rate: float
+
+    @classmethod
+    def of_bag(cls, bag: Path, points_topic: str = POINTS_TOPIC, rate: float = 1.0) -> Replay:
+        """Say how to play the clouds of a bag.
+
+        Raises:
+            ConfigurationError: the bag cannot be replayed, or has no clouds on this topic.
+        """
+        with SelectedBag(bag, Selection(topics=(points_topic,))) as selected:
+            transforms = [topic for topic in TRANSFORM_TOPICS if topic in selected.recorded]
+            return cls(bag, (points_topic, *transforms), selected.duration_s, rate)
+
+    def words(self, subscribers: int, trace: Path) -> list[str]:
+        """The command that plays it to so many nodes."""
+        words = ["replay", str(self.bag), "--rate", f"{self.rate:g}", "--trace", str(trace), "--topics", *self.topics]
+        words += ["--wait-for-subscribers", *self.topics[:1] * subscribers]
+        return [*words, "--ros-args", "-r", f"{self.topics[0]}:={POINTS_TOPIC}"]
+
+
+class Playback(AbstractContextManager["Playback"]):
+    """A bag's way through the graph, and then what came of it.
+
+    Memory holds a few numbers a cloud; results wait on disk.
+
+    Attributes:
+        clouds: that were published, in that order, once `play` has returned.
+        is_interrupted: whether Ctrl-C ended the replay before the bag's end.
+    """
+
+    def __init__(self, graph: Graph, replay: Replay) -> None:
+        self._graph, self._replay = graph, replay
+        self._files = ExitStack()
+        self._spools = {node: self._files.enter_context(Spool(graph.logs)) for node in graph.recorders}
+        self._unfinished: dict[str, Counter[int]] = {}
+        self.clouds: Sequence[PublishedMessage] = ()
+        self.is_interrupted = False
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._files.close()
+
+    def play(self) -> None:
+        """Play the bag, and wait until nothing is on its way any more.
+
+        Ctrl-C ends the replay: what came out until then counts.
+
+        Raises:
+            GraphError: the graph or the replay failed.
+        """
+        graph, trace = self._graph, self._graph.logs / "replay_trace.csv"
+        before = {node: graph.received(node) for node in graph.recorders}
+        for recorder in graph.recorders.values():  # what is left of a bag before
+            recorder.take()
+            recorder.take_incomplete()
+        try:
+            self._run_replay(trace)
+        except KeyboardInterrupt:
+            self.is_interrupted = True
+        graph.wait_until_settled()
+        self._wait_for_arrivals({node: graph.received(node) - count for node, count in before.items()})
+        self.clouds = [cloud for cloud in read_trace(trace) if cloud.topic == self._replay.topics[0]]
+        trace.unlink()
+
+    def _run_replay(self, trace: Path) -> None:
+        graph, replay = self._graph, self._replay
+        log = graph.logs / f"replay_{replay.bag.name}.log"
+        deadline_s = time.monotonic() + START_TIMEOUT_S + 3 * replay.duration_s / replay.rate
+        with Child(replay.words(len(graph.recorders), trace), log, graph.environment) as child:
+            while child.is_running():
+                graph.check()
+                self._take()
+                if time.monotonic() > deadline_s:
+                    raise child.failure(f"the replay of {replay.bag} does not end")
+                time.sleep(POLL_S)
+            child.check()
+
+    def _take(self) -> None:
+        for node, recorder in self._graph.recorders.items():
+            self._spools[node].add(recorder.take())
+
+    def _wait_for_arrivals(self, expected: Mapping[str, int]) -> None:
+        """Take what is still on its way here; what does not come within a while has been lost."""
+
+        def all_have_come() -> bool:
+            self._take()
+            return all(len(spool.arrivals) >= expected[node] for node, spool in self._spools.items())
+
+        self._graph.wait_for(all_have_come, ARRIVAL_TIMEOUT_S)
+        for node, recorder in self._graph.recorders.items():
+            self._unfinished[node] = Counter(recorder.take_incomplete())
+
+    def fates(self, node: str) -> Iterator[RecordedFrame]:
+        """What came of each of `clouds` in a node, in their order.
+
+        A cloud of which the node said nothing was `lost_before_node`; where only a part of its result came, that is
+        `lost_after_node`.
+        """
+        spool, unfinished = self._spools[node], self._unfinished[node].copy()
+        for cloud, number in zip(self.clouds, match(self.clouds, spool.arrivals), strict=True):
+            if number is not None:
+                yield spool.frame(number)
+            elif unfinished[cloud.stamp_ns]:
+                unfinished[cloud.stamp_ns] -= 1
+                yield RecordedFrame(cloud.stamp_ns, 0, dropped="lost_after_node")
+            else:
+                yield RecordedFrame(cloud.stamp_ns, 0, dropped="lost_before_node")
