@@ -1,6 +1,6 @@
 """A made-up evaluation of two networks: small clouds, a few errors, boxes near the true ones."""
 
-from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -8,6 +8,7 @@ from perception.bundle.format import CommonDescription
 from perception.classes import SEMANTIC_KITTI
 from perception.data.drive import DriveFrame
 from perception.evaluation.latency import summarize_stages
+from perception.evaluation.models import EvaluatedModel
 from perception.evaluation.outcomes import FrameOutcome
 from perception.evaluation.records import BoxesRecord, FrameRecord, LabelsRecord, RecordWriter
 from perception.evaluation.report.worst_frames import WorstFrames
@@ -36,18 +37,10 @@ MACHINE = MachineDescription(
 )
 
 
-@dataclass(frozen=True)
-class Network:
-    """Stands for an evaluated model."""
-
-    name: str
-    description: CommonDescription
-
-
 def network(name, task, classes, colors):
     common = {"format": 1, "engine": "fake", "license": "none", "origin": "made up", "weights_sha256": "0" * 64}
     values = {"name": f"{name} <bundle>", "task": task, "network": {}, "classes": classes, "colors": colors}
-    return Network(name, CommonDescription.model_validate({**common, **values}))
+    return EvaluatedModel(name, Path(name), CommonDescription.model_validate({**common, **values}))
 
 
 LABELLER = network("labeller", "segmentation", SEMANTIC_KITTI.names, SEMANTIC_KITTI.colors.tolist())

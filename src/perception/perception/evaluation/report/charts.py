@@ -134,7 +134,7 @@ def histogram(samples_ms: Sequence[float], width: float = 1000.0, height: float 
     )
     x_ticks = tuple(Tick(width * value / highest_ms, f"{value:g}") for value in tick_values(highest_ms, 8))
     y_ticks = tuple(Tick(height * (1 - value / most), f"{value:g}") for value in tick_values(most, 4) if value % 1 == 0)
-    lines = tuple(_percentile_lines(samples_ms, width / highest_ms, height)) if len(samples_ms) else ()
+    lines = tuple(_percentile_lines(samples_ms, highest_ms, width, height)) if len(samples_ms) else ()
     return Chart(width, height, rectangles, x_ticks, y_ticks, lines=lines, note=note)
 
 
@@ -154,12 +154,12 @@ def axis_end_ms(samples_ms: Sequence[float]) -> tuple[float, str]:
     return usual_ms, f"Beyond the axis: {beyond}, up to {max(samples_ms):.0f} ms."
 
 
-def _percentile_lines(samples_ms: Sequence[float], units_per_ms: float, height: float) -> list[Line]:
+def _percentile_lines(samples_ms: Sequence[float], highest_ms: float, width: float, height: float) -> list[Line]:
     marks = (("median", 50, STAGE_COLORS[2]), ("p95", 95, STAGE_COLORS[6]), ("p99", 99, STAGE_COLORS[3]))
     lines = []
     for name, percent, color in marks:
         at_ms = float(np.percentile(samples_ms, percent))
-        x = at_ms * units_per_ms
+        x = width * min(1.0, at_ms / highest_ms)
         lines.append(Line(((x, 0.0), (x, height)), color, f"{name} {at_ms:.1f} ms", dashed=True))
     return lines
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from perception.bundle.format import CommonDescription
 from perception.evaluation.criteria import DetectionCriteria
 from perception.evaluation.latency import main_duration_ms
+from perception.evaluation.models import EvaluatedModel
 from perception.evaluation.outcomes import FrameOutcome
 from perception.evaluation.records import FrameRecord
 from perception.types import LabelledCloud, PointCloud
@@ -22,18 +22,6 @@ MOMENT_NS = 2_000_000_000
 #: What a frame is ranked by, the worst first: quality or slowness, then the order of bags and frames.
 Rank: TypeAlias = tuple[float, str, int]
 Moment: TypeAlias = tuple[str, int]
-
-
-class EvaluatedNetwork(Protocol):
-    """A network of this run."""
-
-    @property
-    def name(self) -> str:
-        """Tells it from the others of this run."""
-
-    @property
-    def description(self) -> CommonDescription:
-        """What its bundle says."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +95,7 @@ class WorstFrames:
     """
 
     def __init__(
-        self, models: Iterable[EvaluatedNetwork], limit: int = LIMIT, criteria: DetectionCriteria | None = None
+        self, models: Iterable[EvaluatedModel], limit: int = LIMIT, criteria: DetectionCriteria | None = None
     ) -> None:
         """Keep so many frames of each network; `criteria`: which boxes their pictures show."""
         self.criteria = criteria or DetectionCriteria()
