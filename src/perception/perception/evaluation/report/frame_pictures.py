@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -36,36 +37,42 @@ class FramePicture:
     """A frame, drawn.
 
     Attributes:
-        name: of a file, without its ending.
         title: one line that says which frame it is, how good, and how fast.
         panels: caption and picture from above of each view, small enough for a page.
-        sheet: everything about it, large.
         legend: name and colour of what is drawn.
     """
 
-    name: str
     title: str
     panels: tuple[tuple[str, Picture], ...]
-    sheet: Image.Image
     legend: tuple[tuple[str, tuple[int, int, int]], ...]
 
 
-def draw_worst(worst: WorstFrames, model: str) -> list[FramePicture]:
-    """Draw the worst frames of a network, the worst first."""
-    description = worst.descriptions[model]
-    return [
-        _draw(f"{file_name(model)}_{place:02}", frame, description, worst.criteria)
-        for place, frame in enumerate(worst.frames(model), 1)
-    ]
+def draw_worst(worst: WorstFrames, model: str, folder: Path) -> list[FramePicture]:
+    """Draw the worst frames of a network, the worst first.
+
+    Each is also written, large, into `folder`, for a README or a talk, instead of those of an earlier run.
+    """
+    folder.mkdir(exist_ok=True)
+    for outdated in folder.glob(f"{_file_name(model)}_[0-9][0-9]_*.png"):
+        outdated.unlink()
+    pictures = []
+    for place, frame in enumerate(worst.frames(model), 1):
+        picture, sheet = _draw(frame, worst.descriptions[model], worst.criteria)
+        name = f"{_file_name(model)}_{place:02}_{_file_name(frame.record.bag)}_{frame.record.index}.png"
+        # A third of the size; the octree keeps colours of few points, which a median cut merges into others.
+        sheet.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(folder / name)
+        pictures.append(picture)
+    return pictures
 
 
-def _draw(name: str, frame: WorstFrame, description: CommonDescription, criteria: DetectionCriteria) -> FramePicture:
+def _draw(
+    frame: WorstFrame, description: CommonDescription, criteria: DetectionCriteria
+) -> tuple[FramePicture, Image.Image]:
     outcome, record = frame.outcome, frame.record
-    name = f"{name}_{file_name(record.bag)}_{record.index}"
     title = _title(frame, description)
     if isinstance(outcome.result, LabelledCloud):
-        return _labels(name, labelled_scan(title, outcome, record, description))
-    return _objects(name, detected_scan(title, outcome, record, description, criteria), criteria)
+        return _labels(labelled_scan(title, outcome, record, description))
+    return _objects(detected_scan(title, outcome, record, description, criteria), criteria)
 
 
 def labelled_scan(
@@ -117,20 +124,20 @@ def detected_scan(
     return DetectedScan(title, outcome.frame.frame.cloud.points, shown, wanted, colors)
 
 
-def _labels(name: str, scan: LabelledScan) -> FramePicture:
+def _labels(scan: LabelledScan) -> tuple[FramePicture, Image.Image]:
     panels = draw_panels(scan)
     shown = tuple((panel.caption, _small(panel.birds_eye)) for panel in panels)
     legend = [*scan.legend(), *([("wrong label", WRONG)] if scan.truth is not None else [])]
-    return FramePicture(name, scan.title, shown, compose_sheet(scan, panels), tuple(legend))
+    return FramePicture(scan.title, shown, tuple(legend)), compose_sheet(scan, panels)
 
 
-def _objects(name: str, scan: DetectedScan, criteria: DetectionCriteria) -> FramePicture:
+def _objects(scan: DetectedScan, criteria: DetectionCriteria) -> tuple[FramePicture, Image.Image]:
     names = [*scan.found.class_names, *(scan.truth.class_names if scan.truth is not None else ())]
     legend = [(shown, readable(color)) for shown, color in scan.colors.items() if shown in names]
     truth = [] if scan.truth is None else [("truth", TRUTH_COLOR)]
     view = detection_view(scan)
     shown = ((f"Found, with scores from {criteria.shown_score:g}", _small(view)),)
-    return FramePicture(name, scan.title, shown, detection_sheet(scan, picture=view), (*legend, *truth))
+    return FramePicture(scan.title, shown, (*legend, *truth)), detection_sheet(scan, picture=view)
 
 
 def _small(picture: Picture) -> Picture:
@@ -156,6 +163,6 @@ def _quality(record: FrameRecord, description: CommonDescription) -> str:
     return f"{100 * (record.quality or 0.0):.1f} % of points right"
 
 
-def file_name(text: str) -> str:
+def _file_name(text: str) -> str:
     """What of a name may stand in a file's."""
     return re.sub(r"[^A-Za-z0-9.-]+", "_", text).strip("_.") or "unnamed"

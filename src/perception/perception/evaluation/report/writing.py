@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from perception.evaluation.records import read_records
-from perception.evaluation.report.frame_pictures import FramePicture, draw_worst, file_name
+from perception.evaluation.report.frame_pictures import draw_worst
 from perception.evaluation.report.pictures import Picture
 from perception.evaluation.report.reasons import explained
 from perception.evaluation.report.sections import ModelSection
@@ -42,19 +42,16 @@ def write_report(folder: Path, results: EvaluationResults, worst: WorstFrames, r
     folder.mkdir(parents=True, exist_ok=True)
     results.write(folder / METRICS_FILE)
     series = gather(read_records(records), results.models)
-    pictures = {model.name: draw_worst(worst, model.name) for model in results.models}
     sections = [
         ModelSection.of(
             model,
             worst.descriptions[model.name],
             series[model.name],
-            pictures[model.name],
+            draw_worst(worst, model.name, folder / PICTURES_FOLDER),
             worst.by_quality(model.name),
         )
         for model in results.models
     ]
-    for model, drawn in pictures.items():
-        write_pictures(folder / PICTURES_FOLDER, model, drawn)
     report = folder / REPORT_FILE
     report.write_text(render(results, sections, _beside(folder)), encoding="utf-8")
     return report
@@ -63,17 +60,6 @@ def write_report(folder: Path, results: EvaluationResults, worst: WorstFrames, r
 def render(results: EvaluationResults, sections: Sequence[ModelSection], beside: Sequence[str] = ()) -> str:
     """The page; `beside`: files and folders next to it that it points to."""
     return _environment().get_template("report.html.j2").render(results=results, sections=sections, beside=beside)
-
-
-def write_pictures(folder: Path, model: str, pictures: Sequence[FramePicture]) -> None:
-    """Write each frame of a network as a picture of its own, instead of those of an earlier run."""
-    folder.mkdir(exist_ok=True)
-    for outdated in folder.glob(f"{file_name(model)}_[0-9][0-9]_*.png"):
-        outdated.unlink()
-    for picture in pictures:
-        # A third of the size; the octree keeps colours of few points, which a median cut merges into others.
-        small = picture.sheet.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-        small.save(folder / f"{picture.name}.png")
 
 
 def data_uri(picture: Picture) -> str:
