@@ -17,7 +17,7 @@ from perception.data.drive import DriveFrame
 from perception.evaluation.models import EvaluatedModel
 from perception.evaluation.offline.network import NetworkSettings
 from perception.types import Boxes3D, Frame, PointCloud
-from tests.runtime.fake_detector import FakeDetector
+from tests.runtime.fake_detector import LAMP, FakeDetector
 from tests.runtime.fake_engine import FakeEngine
 
 #: A cloud whose first intensity is this does what the network's name says.
@@ -28,18 +28,18 @@ def frame(index: int, points: int = 40, poison: bool = False) -> DriveFrame:
     """A small sweep with its truth; the vehicle drives 1 m a frame."""
     rng = np.random.default_rng(index)
     values = rng.normal(0, 10, (points, 4)).astype(np.float32)
+    values[-6:, :3] = LAMP + rng.uniform(-0.2, 0.2, (6, 3))  # so that the object there counts
     values[:, 3] = POISON if poison else 0.5
     cloud, stamp_ns = PointCloud(values), 1_000_000_000 + index * 100_000_000
     odom_from_base = np.eye(4)
     odom_from_base[0, 3] = index
     class_ids = rng.integers(0, 3, points).astype(np.uint8)
-    box = np.array([[30, 0, 1]], np.float32)
     return DriveFrame(
         frame=Frame(cloud, stamp_ns, "lidar"),
         base_from_lidar=np.eye(4),
         class_ids=class_ids,
         objects=Boxes3D(
-            box,
+            np.array([LAMP], np.float32),
             np.ones((1, 3), np.float32),
             np.zeros(1, np.float32),
             ("car",),
@@ -95,7 +95,7 @@ def start(bundle: str | Path, device: str = "cpu", threads: int | None = None):
     if name == "ends":
         os.kill(os.getpid(), signal.SIGKILL)
     if name.startswith("boxes"):
-        return FakeDetector(name, ("car", "pedestrian"), sweeps=3 if name == "boxes3" else 1)
+        return FakeDetector(name, ("pedestrian", "car"), sweeps=3 if name == "boxes3" else 1)
     return PoisonedEngine(name, ("road", "car"))
 
 

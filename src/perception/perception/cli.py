@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "calibrate": ("perception.evaluation.calibrate_command", "measure the ranges that a bundle needs to run in int8"),
     "benchmark": ("perception.evaluation.benchmark.command", "time a bundle on clouds, stage by stage"),
     "weights": ("perception.export.weights_command", "make a bundle of a published checkpoint"),
+    "evaluate": ("perception.bringup.evaluate.command", "say how good and how fast networks are on bags"),
     "demo": ("perception.bringup.demo", "simulate, replay through the graph, and report"),
     "check-golden": ("perception.golden.command", "compare networks with the official ones, stage by stage"),
     "parameters": ("perception.ros.parameters_command", "print a node's parameters as a table"),

@@ -66,14 +66,14 @@ class RecordedDrive:
         self._tolerance_ns = round(truth_tolerance_s * 1e9)
         self.expected_frames = self._recording.counts.get(self.points_topic, 0)
         self.duration_s = self._recording.duration_s
-        self._read = 0
+        self._read, self._has_ended = 0, False
         self._last_log_time_ns: int | None = None
         self._problems: Counter[str] = Counter()
         self._surroundings: Surroundings | None = None
 
     def frames(self) -> Iterator[DriveFrame]:
         """Read the clouds, each with what is known about it; every call begins anew."""
-        self._read, self._last_log_time_ns, self._problems = 0, None, Counter()
+        self._read, self._has_ended, self._last_log_time_ns, self._problems = 0, False, None, Counter()
         surroundings = self._surroundings = Surroundings(
             self._recording, self._truth, self._topics, *self._frames, self._tolerance_ns
         )
@@ -83,6 +83,7 @@ class RecordedDrive:
             frame = self._frame(raw)
             if frame is not None:
                 yield surroundings.frame(raw, frame)
+        self._has_ended = True
 
     @property
     def losses(self) -> list[str]:
@@ -101,7 +102,7 @@ class RecordedDrive:
 
     def _missing(self) -> list[str]:
         missing, span_ns = self.expected_frames - self._read, self._recording.span_ns
-        if self._surroundings is None or missing <= 0:
+        if not self._has_ended or missing <= 0:  # whoever stopped reading lost nothing
             return []
         sentence = f"{missing} of {self.expected_frames} clouds on {self.points_topic} are missing"
         gap_s = (span_ns[1] - self._last_log_time_ns) / 1e9 if span_ns and self._last_log_time_ns else 0.0

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import Protocol
 
 from perception.configuration import ConfigurationError
-from perception.data.drive import DriveFrame
+from perception.evaluation.drives import EvaluatedDrive
 from perception.evaluation.models import EvaluatedModel
 from perception.evaluation.offline.jobs import Answer, FrameEvaluator, FrameJob, frame_jobs
 from perception.evaluation.offline.network import NetworkSettings
@@ -19,17 +18,6 @@ from perception.evaluation.outcomes import FrameOutcome
 from perception.evaluation.records import FrameRecord
 
 WORKER_ENDED = "worker_ended"
-
-
-class EvaluatedDrive(Protocol):
-    """What is read of a bag; usually `perception.data.recorded_drive.RecordedDrive`."""
-
-    @property
-    def name(self) -> str:
-        """The bag's name in this run."""
-
-    def frames(self) -> Iterator[DriveFrame]:
-        """Read it."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +30,13 @@ class OfflineOptions:
         label_set: in whose classes labels are judged; None: the network's own.
         networks: how networks are run.
         on_problem: told of frames that gave no result: network, reason, and a sentence.
-        on_start: told the ids of the worker processes.
     """
 
     workers: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
     limit: int | None = None
     label_set: str | None = None
     networks: NetworkSettings = field(default_factory=NetworkSettings)
-    on_problem: Callable[[str, str, str], None] = lambda model, reason, problem: None
-    on_start: Callable[[Sequence[int]], None] = lambda pids: None
+    on_problem: Callable[[str, str, str], object] = lambda model, reason, problem: None
 
     def __post_init__(self) -> None:
         if self.workers < 1:
@@ -59,7 +45,7 @@ class OfflineOptions:
 
 def offline_outcomes(
     drives: Iterable[EvaluatedDrive], models: Sequence[EvaluatedModel], options: OfflineOptions
-) -> Iterator[tuple[FrameOutcome, FrameRecord]]:
+) -> Generator[tuple[FrameOutcome, FrameRecord], None, None]:
     """Give every frame of every drive to every network.
 
     Frames are read here, and worked on by processes of one thread each; the results do not depend on their number.
@@ -77,7 +63,6 @@ def offline_outcomes(
     )
     start = partial(FrameEvaluator, models, options.networks, options.label_set)
     with WorkerPool(start, options.workers) as pool:
-        options.on_start(pool.pids)
         for job, answers in pool.answers(jobs):
             for model, answer in zip(models, answers, strict=True):
                 yield _outcome(job, model, answer, options)

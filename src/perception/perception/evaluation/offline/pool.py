@@ -64,11 +64,6 @@ class Worker:
             self._process.start()
         theirs.close()
 
-    @property
-    def pid(self) -> int:
-        """Of the process."""
-        return int(self._process.pid or 0)
-
     def give(self, pending: Pending) -> None:
         """Send what is still to be done of a job."""
         self.jobs.append(pending)
@@ -115,11 +110,6 @@ class WorkerPool:
     ) -> None:
         for worker in self._workers:
             worker.kill()
-
-    @property
-    def pids(self) -> list[int]:
-        """Of the processes that work now."""
-        return [worker.pid for worker in self._workers]
 
     def answers(self, jobs: Iterable[tuple[Any, int]]) -> Iterator[tuple[Any, Sequence[Any]]]:
         """Do jobs.

@@ -1,0 +1,58 @@
+"""The offline mode of `perception evaluate`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from perception.evaluation.drives import EvaluatedDrive
+from perception.evaluation.models import EvaluatedModel
+from perception.evaluation.offline.network import NetworkSettings
+from perception.evaluation.offline.outcomes import OfflineOptions, offline_outcomes
+from perception.evaluation.resources import ResourceSampler
+from perception.evaluation.results import ResourceUsage
+from perception.evaluation.run import Evaluated, Evaluation, evaluate
+
+SHARED_RESOURCES = (
+    "Cores and memory are those of all networks and workers together, which took turns in the same processes."
+)
+
+
+def evaluate_offline(
+    arguments: argparse.Namespace, drives: Sequence[EvaluatedDrive], models: Sequence[EvaluatedModel], console: Console
+) -> Evaluated:
+    """Give every frame of every bag to every network, as the command line says; see `evaluate`."""
+    problems: dict[tuple[str, str], str] = {}
+    options = OfflineOptions(
+        workers=arguments.workers or _default_workers(arguments.device),
+        limit=arguments.limit,
+        label_set=arguments.label_set,
+        networks=NetworkSettings(device=arguments.device),
+        on_problem=lambda model, reason, problem: problems.setdefault((model, reason), problem),
+    )
+    with ResourceSampler(device=arguments.device) as sampler:
+
+        def resources() -> dict[str, ResourceUsage]:
+            usage = sampler.usage()
+            return {} if usage is None else {model.name: usage for model in models}
+
+        evaluation = Evaluation(
+            out=arguments.out,
+            models=models,
+            drives=drives,
+            mode="offline",
+            workers=options.workers,
+            limit=options.limit,
+            notes=(SHARED_RESOURCES,) * (len(models) > 1),
+            problems=problems,
+            resources=resources,
+        )
+        return evaluate(evaluation, offline_outcomes(drives, models, options), console)
+
+
+def _default_workers(device: str) -> int:
+    """One a core; one on a GPU, which several would only share, each with all networks in its memory."""
+    return len(os.sched_getaffinity(0)) if device == "cpu" else 1
