@@ -47,6 +47,8 @@ def test_the_truth_is_perfect_everywhere():
         assert (one.objects, one.found) == (4, 4)
     assert [found.by_distance[band].mean_average_precision for band in DISTANCES] == [1, 1, 1]
     assert [found.by_points[band].mean_average_precision for band in POINTS] == [None, 1, 1, 1]
+    in_bands = [one.kitti for bands in (found.by_distance, found.by_points) for one in bands.values()]
+    assert in_bands == [found.kitti] * 3 + [{}] + [found.kitti] * 3, "no object shows fewer than 5 points"
     assert found.kitti == {"Car": {"bev": {"all": 1}, "3d": {"all": 1}}}, "KITTI knows no bus"
     assert set(found.curves["car"].precision) == {1}
     assert set(found.curves["car"].score) == {1}

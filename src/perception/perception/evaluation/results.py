@@ -119,6 +119,9 @@ class DetectionFigures(Settings):
     #: As nuScenes has it; None without any object.
     mean_average_precision: Share | None
     by_class: dict[str, ClassFigures]
+    #: KITTI's class -> bev or 3d -> easy, moderate, hard -> average precision at 40 levels of recall; None without
+    #: objects. Where difficulty is not known, one level: all. A bicycle is no Cyclist, who is one with their bicycle.
+    kitti: dict[str, dict[str, dict[str, Share | None]]]
 
 
 class DetectionResults(DetectionFigures):
@@ -135,9 +138,6 @@ class DetectionResults(DetectionFigures):
     curves: dict[str, PrecisionRecall]
     by_distance: dict[str, DetectionFigures]
     by_points: dict[str, DetectionFigures]
-    #: KITTI's class -> bev or 3d -> easy, moderate, hard -> average precision at 40 levels of recall; None without
-    #: objects. Where difficulty is not known, one level: all. A bicycle is no Cyclist, who is one with their bicycle.
-    kitti: dict[str, dict[str, dict[str, Share | None]]]
 
 
 class Usage(Settings):

@@ -1,18 +1,20 @@
-"""Any metric of detections by distance, by number of points, or by any other number that boxes have.
+"""Bands of distance and of numbers of points, by which figures are told apart.
 
-Each band has metrics of its own, which see every box: objects of other bands need not be found there, and a detection
-that takes one of them is left out, so that the border between bands makes neither misses nor false alarms.
+Metrics of boxes take bands as groups and see every box in each: objects of other bands need not be found there, and a
+detection that takes one of them is left out, so that the border between bands makes neither misses nor false alarms.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from perception.types import Boxes3D
+
+Flags = NDArray[np.bool_]
 
 
 class Band(NamedTuple):
@@ -32,48 +34,6 @@ POINT_BANDS = (
     Band("20-99 points", 20, 100),
     Band("100+ points", 100),
 )
-
-
-class CountingMetrics(Protocol):
-    """Metrics that are told which boxes count: `DetectionMetrics`, `KittiMetrics`."""
-
-    @property
-    def add(self) -> Callable[..., None]:
-        """Take truth, found, and the keywords truth_counts and found_counts."""
-
-
-Flags = NDArray[np.bool_]
-Metrics = TypeVar("Metrics", bound=CountingMetrics)
-
-
-class BandedMetrics(Generic[Metrics]):
-    """The same metrics for each band.
-
-    Attributes:
-        metrics: of each band, by its name.
-    """
-
-    def __init__(self, bands: Sequence[Band], make: Callable[[], Metrics]) -> None:
-        """Start with no frames; `make` gives metrics without any."""
-        self.bands = tuple(bands)
-        self.metrics = {band.name: make() for band in bands}
-
-    def add(
-        self, truth: Boxes3D, found: Boxes3D, truth_values: ArrayLike, found_values: ArrayLike, **more: Any
-    ) -> None:
-        """Add one frame.
-
-        Args:
-            truth: M objects.
-            found: N detections.
-            truth_values: [M], what the bands divide by. An object in no band is never missed.
-            found_values: [N]. Less than all bands is in the lowest: a detection without points is a false alarm there.
-            more: what the metrics take besides, such as the levels of KITTI.
-        """
-        of_truth, of_found = inside(truth_values, self.bands), inside_or_lowest(found_values, self.bands)
-        for column, band in enumerate(self.bands):
-            flags = {"truth_counts": of_truth[:, column], "found_counts": of_found[:, column]}
-            self.metrics[band.name].add(truth, found, **flags, **more)
 
 
 def distances_m(boxes: Boxes3D) -> NDArray[np.float32]:

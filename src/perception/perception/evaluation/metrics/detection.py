@@ -25,6 +25,7 @@ from perception.evaluation.metrics.detection_matching import (
     joined,
     match,
 )
+from perception.evaluation.metrics.groups import group_flags
 from perception.types import Boxes3D
 
 #: Errors that mean nothing for a class, and that no mean holds.
@@ -178,12 +179,7 @@ class DetectionMetrics:
 
     def _side(self, boxes: Boxes3D, counts: ArrayLike | None) -> tuple[Side, Flags]:
         groups = self._objects.shape[1]
-        flags = np.asarray(np.ones((len(boxes), groups)) if counts is None else counts, np.bool_)
-        flags = flags[:, None] if flags.ndim == 1 else flags
-        if flags.shape != (len(boxes), groups):
-            raise ValueError(
-                f"expected one flag for each of {len(boxes)} boxes and {groups} groups, found {flags.shape}"
-            )
+        flags = group_flags(counts, len(boxes), groups)
         bits = (flags << np.arange(groups)).sum(axis=1).astype(np.uint16)
         return Side(boxes, self._classes_of(boxes), bits), flags
 

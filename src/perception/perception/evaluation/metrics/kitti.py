@@ -7,6 +7,8 @@ matching, orientation similarity); Simonelli et al., "Disentangling monocular 3D
 
 from __future__ import annotations
 
+import copy
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from perception import ops
+from perception.evaluation.metrics.groups import group_flags
 from perception.evaluation.metrics.kitti_curve import KittiCurve, joined_curve
 from perception.evaluation.metrics.kitti_levels import LEVELS
 from perception.evaluation.metrics.kitti_matching import Matching, Scene, match
@@ -50,7 +53,7 @@ KITTI_CLASSES = (
 
 
 class _Side(NamedTuple):
-    """Truth or detections of a frame: boxes, names in lower case, first level of each, whether it counts at all."""
+    """Truth or detections of a frame: boxes, names in lower case, first level of each, groups in which it counts."""
 
     boxes: Boxes3D
     names: NDArray[np.str_]
@@ -61,12 +64,19 @@ class _Side(NamedTuple):
 class KittiMetrics:
     """Detections and objects of as many frames as are added."""
 
-    def __init__(self, classes: Sequence[KittiClass] = KITTI_CLASSES, levels: Sequence[str] = LEVELS) -> None:
-        """Start with no frames; where no object's level is known, one level is all that is of use."""
-        self.classes, self.levels = tuple(classes), tuple(levels)
-        self._matchings: dict[tuple[str, str, str], list[Matching]] = {
-            (one.name, view, level): [] for one in classes for view in VIEWS for level in self.levels
-        }
+    def __init__(
+        self, classes: Sequence[KittiClass] = KITTI_CLASSES, levels: Sequence[str] = LEVELS, groups: int = 1
+    ) -> None:
+        """Start with no frames.
+
+        Args:
+            classes: what is told apart; boxes of other names are left out.
+            levels: names of the levels; where no object's level is known, one is all that is of use.
+            groups: in how many groups boxes may count; figures are of the first, or of that which `group` gives.
+        """
+        self.classes, self.levels, self.groups = tuple(classes), tuple(levels), groups
+        self._group = 0
+        self._matchings: defaultdict[tuple[int, str, str, str], list[Matching]] = defaultdict(list)
         self.frames = 0
 
     def add(
@@ -87,38 +97,48 @@ class KittiMetrics:
             truth_levels: int [M], the first level that counts each object, see `kitti_levels`; the first by default. An
                 object that a level does not count is neither hit nor missed there.
             found_levels: int [N], of detections by their height in the image; the first by default.
-            truth_counts: bool [M], False for objects that no level counts; all count by default.
-            found_counts: bool [N], False for detections that are no false alarms where no object takes them.
+            truth_counts: bool [M] or [M, groups], False for objects that no level counts; all count by default.
+            found_counts: bool [N] or [N, groups], False for detections that are no false alarms where no object takes
+                them.
 
         Raises:
             ValueError: levels or flags are not as many as the boxes.
         """
-        sides = _side(truth, truth_levels, truth_counts), _side(found, found_levels, found_counts)
+        of_truth = _side(truth, truth_levels, truth_counts, self.groups)
+        of_found = _side(found, found_levels, found_counts, self.groups)
         for view in VIEWS:
             overlaps = _overlaps(truth, found, view)
-            covered = _share_of_found(truth, found, overlaps, view)[sides[0].names == DONT_CARE.lower()]
+            covered = _share_of_found(truth, found, overlaps, view)[of_truth.names == DONT_CARE.lower()]
             for one in self.classes:
                 in_region = (covered > one.min_overlap).any(axis=0)
                 for level, name in enumerate(self.levels):
-                    scene = _scene(one, level, *sides, overlaps, in_region)
-                    self._matchings[one.name, view, name].append(match(scene, one.min_overlap))
+                    scene = _scene(one, level, of_truth, of_found, overlaps, in_region)
+                    for group, matching in enumerate(match(scene, one.min_overlap)):
+                        if matching.objects or len(matching.changes):
+                            self._matchings[group, one.name, view, name].append(matching)
         self.frames += 1
 
     def merge(self, other: KittiMetrics) -> None:
         """Add everything that metrics of the same classes have seen."""
-        if (other.classes, other.levels) != (self.classes, self.levels):
+        if (other.classes, other.levels, other.groups) != (self.classes, self.levels, self.groups):
             raise ValueError(f"cannot merge metrics of {other.classes} into those of {self.classes}")
         for key, matchings in other._matchings.items():
             self._matchings[key] += matchings
         self.frames += other.frames
 
+    def group(self, number: int) -> KittiMetrics:
+        """Give the same metrics with the figures of another group."""
+        view = copy.copy(self)
+        view._group = range(self.groups)[number]
+        return view
+
     def objects(self, name: str, level: str) -> int:
         """Count the objects of a class that must be found at a level."""
-        return sum(one.objects for one in self._matchings[name, VIEWS[0], level])
+        return sum(one.objects for one in self._matchings[self._group, name, VIEWS[0], level])
 
     def curve(self, name: str, view: str, level: str) -> KittiCurve:
         """Give a class's curve in one of `VIEWS` at a level."""
-        return joined_curve(self._matchings[name, view, level])
+        return joined_curve(self._matchings[self._group, name, view, level])
 
     def average_precisions(self, view: str) -> NDArray[np.float64]:
         """Average precision of each class at each level, float64 [C, L]; NaN where there are no objects."""
@@ -126,14 +146,12 @@ class KittiMetrics:
         return np.array(rows, np.float64).reshape(-1, len(self.levels))
 
 
-def _side(boxes: Boxes3D, levels: ArrayLike | None, counts: ArrayLike | None) -> _Side:
+def _side(boxes: Boxes3D, levels: ArrayLike | None, counts: ArrayLike | None, groups: int) -> _Side:
     names = np.array([name.lower() for name in boxes.class_names], np.str_)
     first_levels = np.asarray(np.zeros(len(boxes)) if levels is None else levels, np.int64)
-    flags = np.asarray(np.ones(len(boxes)) if counts is None else counts, np.bool_)
-    for column in (first_levels, flags):
-        if column.shape != (len(boxes),):
-            raise ValueError(f"levels and flags must have one value a box, [{len(boxes)}], found {list(column.shape)}")
-    return _Side(boxes, names, first_levels, flags)
+    if first_levels.shape != (len(boxes),):
+        raise ValueError(f"levels must have one value a box, [{len(boxes)}], found {list(first_levels.shape)}")
+    return _Side(boxes, names, first_levels, group_flags(counts, len(boxes), groups))
 
 
 def _rows(boxes: Boxes3D) -> NDArray[np.float32]:
@@ -168,9 +186,9 @@ def _scene(
     return Scene(
         overlaps=overlaps[seen],
         turns=(truth.boxes.yaws[seen, None] - found.boxes.yaws).astype(np.float64),
-        counts=(of_class & truth.counts & (truth.levels <= level))[seen],
+        counts=((of_class & (truth.levels <= level))[:, None] & truth.counts)[seen],
         scores=found.boxes.scores.astype(np.float64),
         eligible=named | small,
         small=small,
-        false_alarm=named & ~small & ~in_region & found.counts,
+        false_alarm=(named & ~small & ~in_region)[:, None] & found.counts,
     )

@@ -8,7 +8,7 @@ therefore changes with the threshold; here a frame is a series of changes to its
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +23,13 @@ class Scene(NamedTuple):
     Attributes:
         overlaps: float [M, N], intersection over union.
         turns: float [M, N], yaw of the object less that of the detection, radians.
-        counts: bool [M], whether an object must be found; finding another is neither a hit nor a false alarm.
+        counts: bool [M, G], whether an object must be found in each group; finding another is neither a hit nor a
+            false alarm.
         scores: float [N].
         eligible: bool [N], whether a detection may be taken at all.
         small: bool [N], whether it is too small for the level, and so neither a hit nor a false alarm. It still may be
             what finds an object best, whose score is then left out of the sample.
-        false_alarm: bool [N], whether a detection that no object takes is a false alarm.
+        false_alarm: bool [N, G], whether a detection that no object takes is a false alarm.
     """
 
     overlaps: Floats
@@ -41,7 +42,7 @@ class Scene(NamedTuple):
 
 
 class Matching(NamedTuple):
-    """What a scene adds to the curve of its class.
+    """What a scene adds to the curve of its class in one group.
 
     Attributes:
         objects: how many must be found.
@@ -67,14 +68,29 @@ class _Pair(NamedTuple):
     taken: _Candidate
 
 
-def match(scene: Scene, min_overlap: float) -> Matching:
-    """Match at every threshold; an overlap must exceed `min_overlap`."""
+#: A score, and what changes there: hits, false alarms, similarity.
+_Change: TypeAlias = tuple[float, float, float, float]
+#: A threshold, and what is taken at it.
+_Step: TypeAlias = tuple[float, Sequence[_Pair]]
+
+
+def match(scene: Scene, min_overlap: float) -> list[Matching]:
+    """Match at every threshold, with figures of each group; an overlap must exceed `min_overlap`."""
     candidates = _candidates(scene, min_overlap)
     best = _assign(candidates, -np.inf, by_score=True)
-    hits = [pair.taken.score for pair in best if _is_hit(scene, pair)]
-    alone = [(score, 0.0, 1.0, 0.0) for score in scene.scores[scene.false_alarm].tolist()]
-    changes = alone + _changes(scene, candidates)
-    return Matching(int(scene.counts.sum()), np.array(changes, np.float64).reshape(-1, 4), np.array(hits, np.float64))
+    thresholds = sorted({one.score for of_row in candidates for one in of_row}, reverse=True)
+    steps = [(threshold, _assign(candidates, threshold)) for threshold in thresholds]
+    return [_of_group(scene, group, best, steps) for group in range(scene.counts.shape[1])]
+
+
+def _of_group(scene: Scene, group: int, best: Sequence[_Pair], steps: Sequence[_Step]) -> Matching:
+    counts, false_alarm = scene.counts[:, group], scene.false_alarm[:, group]
+    hits = [pair.taken.score for pair in best if counts[pair.row] and not pair.taken.small]
+    alone = [(score, 0.0, 1.0, 0.0) for score in scene.scores[false_alarm].tolist()]
+    changes = alone + _changes(scene.turns, counts, false_alarm, steps)
+    # Of thresholds at which nothing changes, only those of hits are ever asked for.
+    kept = [change for change in changes if any(change[1:]) or change[0] in hits]
+    return Matching(int(counts.sum()), np.array(kept, np.float64).reshape(-1, 4), np.array(hits, np.float64))
 
 
 def _candidates(scene: Scene, min_overlap: float) -> list[list[_Candidate]]:
@@ -104,24 +120,20 @@ def _assign(candidates: Sequence[Sequence[_Candidate]], threshold: float, by_sco
     return pairs
 
 
-def _changes(scene: Scene, candidates: Sequence[Sequence[_Candidate]]) -> list[tuple[float, float, float, float]]:
-    """How objects that take detections change the counts, from the best score down."""
+def _changes(turns: Floats, counts: Flags, false_alarm: Flags, steps: Sequence[_Step]) -> list[_Change]:
+    """How objects that take detections change the counts of a group, from the best score down."""
     changes = []
     before = np.zeros(3)
-    for threshold in sorted({one.score for of_row in candidates for one in of_row}, reverse=True):
-        totals = _totals(scene, _assign(candidates, threshold))
+    for threshold, pairs in steps:
+        totals = _totals(turns, counts, false_alarm, pairs)
         changes.append((threshold, *(totals - before).tolist()))
         before = totals
     return changes
 
 
-def _totals(scene: Scene, pairs: Sequence[_Pair]) -> Floats:
+def _totals(turns: Floats, counts: Flags, false_alarm: Flags, pairs: Sequence[_Pair]) -> Floats:
     """Hits, false alarms (fewer: negative) and orientation similarity of pairs, float64 [3]."""
-    hits = [(pair.row, pair.taken.detection) for pair in pairs if _is_hit(scene, pair)]
-    excused = sum(bool(scene.false_alarm[pair.taken.detection]) for pair in pairs)
-    similarity = sum(0.5 + 0.5 * np.cos(scene.turns[place]) for place in hits)
+    hits = [(pair.row, pair.taken.detection) for pair in pairs if counts[pair.row] and not pair.taken.small]
+    excused = sum(bool(false_alarm[pair.taken.detection]) for pair in pairs)
+    similarity = sum(0.5 + 0.5 * np.cos(turns[place]) for place in hits)
     return np.array([len(hits), -excused, similarity])
-
-
-def _is_hit(scene: Scene, pair: _Pair) -> bool:
-    return bool(scene.counts[pair.row]) and not pair.taken.small
