@@ -59,9 +59,10 @@ def encode_cloud(
     return _message(columns, layout, stamp_ns, frame_id)
 
 
-def encode_table(columns: dict[str, NDArray[np.float32]], stamp_ns: int, frame_id: str) -> Any:
-    """Make a PointCloud2 of equally long float32 columns."""
-    return _message(columns, np.dtype([(name, "f4") for name in columns]), stamp_ns, frame_id)
+def encode_table(columns: dict[str, NDArray[Any]], stamp_ns: int, frame_id: str) -> Any:
+    """Make a PointCloud2 of equally long columns, x, y and z among them, each of its own type, one after the other."""
+    layout = np.dtype([(name, values.dtype) for name, values in columns.items()], align=True)
+    return _message(columns, layout, stamp_ns, frame_id)
 
 
 def _message(columns: dict[str, NDArray[Any]], layout: np.dtype[np.void], stamp_ns: int, frame_id: str) -> Any:

@@ -17,6 +17,7 @@ ODOMETRY = "nav_msgs/msg/Odometry"
 TRANSFORMS = "tf2_msgs/msg/TFMessage"
 IMAGE = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+MARKERS = "visualization_msgs/msg/MarkerArray"
 
 #: vision_msgs is no part of rosbags' type stores; field for field as vision_msgs 4 declares them.
 VISION_MESSAGES = {

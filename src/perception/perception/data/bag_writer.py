@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from perception.configuration import ConfigurationError
 from perception.data import bag_types
@@ -25,11 +21,10 @@ from perception.data.bag_messages import (
     encode_transforms,
     encode_velocities,
 )
-from perception.data.bag_types import Topics, typestore
+from perception.data.bag_types import Topics
 from perception.data.drive import CameraImage, DriveFrame
+from perception.data.new_bag import NewBag
 
-#: rosbag2's metadata version: 8 is understood by Humble, Jazzy and Kilted alike; 9 only by the later ones.
-METADATA_VERSION: Literal[8, 9] = 8
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 #: log time in ns, topic, message type, message
@@ -39,49 +34,19 @@ Entry = tuple[int, str, str, Any]
 def write_bag(
     path: Path, frames: Iterable[DriveFrame], compression: str | None, overwrite: bool, topics: Topics
 ) -> None:
-    """Write a bag beside `path` and rename it when it is whole, so that a crash leaves nothing under that name."""
-    if compression not in (None, "zstd"):
-        raise ConfigurationError(f"compression '{compression}' is not known: use zstd or none")
-    _refuse_to_replace(path, overwrite)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    """Write a bag that appears under its name when it is whole, so that a crash leaves nothing there."""
+    bag = NewBag(path, compression, overwrite)
     try:
-        unfinished = beside / path.name
-        _write(unfinished, frames, compression, topics)
-        if path.exists():
-            path.rename(beside / "replaced")
-        unfinished.rename(path)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-
-
-def _refuse_to_replace(path: Path, overwrite: bool) -> None:
-    if not path.exists():
-        return
-    if not overwrite:
-        raise ConfigurationError(f"{path} exists already: choose another name or allow overwriting")
-    if not (path / "metadata.yaml").is_file():
-        raise ConfigurationError(f"{path} is not a bag, so it is not overwritten: choose another name")
-
-
-def _write(path: Path, frames: Iterable[DriveFrame], compression: str | None, topics: Topics) -> None:
-    writer = Writer(path, version=METADATA_VERSION, storage_plugin=StoragePlugin.MCAP)
-    if compression == "zstd":
-        # Inside the MCAP file, where ros2 bag, Foxglove and the mcap tools read it without help.
-        writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
-    connections: dict[str, Connection] = {}
-    with writer:
         for entries in drive_messages(frames, topics):
             for _, topic, message_type, _ in entries:
-                if topic not in connections:
-                    qos = [_qos(topic)]
-                    connections[topic] = writer.add_connection(
-                        topic, message_type, typestore=typestore(), offered_qos_profiles=qos
-                    )
+                bag.announce(topic, message_type)
             for log_time_ns, topic, message_type, message in sorted(entries, key=lambda entry: entry[0]):
-                writer.write(connections[topic], log_time_ns, typestore().serialize_cdr(message, message_type))
-        if not connections:
+                bag.write(topic, message_type, log_time_ns, message)
+        if not bag.topics:
             raise ConfigurationError(f"the drive has no frames, so {path.name} is not written")
+        bag.finish()
+    finally:
+        bag.discard()
 
 
 def drive_messages(frames: Iterable[DriveFrame], topics: Topics) -> Iterator[list[Entry]]:
@@ -149,20 +114,3 @@ def _update(known: dict[tuple[str, str], NDArray[np.float64]], now: dict[tuple[s
     changed = any(key not in known or not np.array_equal(known[key], value) for key, value in now.items())
     known.update(now)
     return changed
-
-
-def _qos(topic: str) -> Qos:
-    """The profile of the topic's usual publisher: tf_static is latched, everything is reliable."""
-    latched = topic == "/tf_static"
-    forever = QosTime(9223372036, 854775807)
-    return Qos(
-        history=QosHistory.KEEP_LAST,
-        depth=1 if latched else 10,
-        reliability=QosReliability.RELIABLE,
-        durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
-        deadline=forever,
-        lifespan=forever,
-        liveliness=QosLiveliness.AUTOMATIC,
-        liveliness_lease_duration=forever,
-        avoid_ros_namespace_conventions=False,
-    )

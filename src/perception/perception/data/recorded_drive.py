@@ -37,6 +37,9 @@ class RecordedDrive:
 
     Attributes:
         name: the bag's.
+        recording: its messages.
+        truth: the messages of the bag that holds the truth; the same object where that is the same bag.
+        topics: as given.
         points_topic: where the clouds are.
         expected_frames: how many clouds the bag should have, as far as it says.
         duration_s: from the first to the last message, as far as it says.
@@ -57,15 +60,15 @@ class RecordedDrive:
     ) -> None:
         self.path = Path(path)
         self.name = self.path.name if self.path.is_dir() else self.path.name.split(".")[0]
-        self._recording = Recording(self.path)
-        self._truth = self._recording if truth is None else Recording(Path(truth))
-        self.points_topic = choose_points_topic(self._recording, points_topic, topics)
-        check_truth_topics(self._truth, topics)
-        self._topics = topics
+        self.recording = Recording(self.path)
+        self.truth = self.recording if truth is None else Recording(Path(truth))
+        self.points_topic = choose_points_topic(self.recording, points_topic, topics)
+        check_truth_topics(self.truth, topics)
+        self.topics = topics
         self._frames = base_frame, fixed_frame
         self._tolerance_ns = round(truth_tolerance_s * 1e9)
-        self.expected_frames = self._recording.counts.get(self.points_topic, 0)
-        self.duration_s = self._recording.duration_s
+        self.expected_frames = self.recording.counts.get(self.points_topic, 0)
+        self.duration_s = self.recording.duration_s
         self._read, self._has_ended = 0, False
         self._last_log_time_ns: int | None = None
         self._problems: Counter[str] = Counter()
@@ -75,9 +78,9 @@ class RecordedDrive:
         """Read the clouds, each with what is known about it; every call begins anew."""
         self._read, self._has_ended, self._last_log_time_ns, self._problems = 0, False, None, Counter()
         surroundings = self._surroundings = Surroundings(
-            self._recording, self._truth, self._topics, *self._frames, self._tolerance_ns
+            self.recording, self.truth, self.topics, *self._frames, self._tolerance_ns
         )
-        for raw in self._recording.messages([self.points_topic], lambda damage: self._problems.update([damage])):
+        for raw in self.recording.messages([self.points_topic], lambda damage: self._problems.update([damage])):
             self._read += 1
             self._last_log_time_ns = raw.log_time_ns
             frame = self._frame(raw)
@@ -90,20 +93,38 @@ class RecordedDrive:
         """What of the bag could not be read or used, one sentence each; complete once `frames` has ended."""
         problems = self._problems + (self._surroundings.summary() if self._surroundings else Counter())
         told = [f"{problem} ({count} times)" if count > 1 else problem for problem, count in problems.items()]
-        return [*self._recording.losses, *self._missing(), *told]
+        return [*self.recording.losses, *self._missing(), *told]
 
     def _frame(self, raw: RawMessage) -> Frame | None:
         try:
-            message = decode(raw)
-            return Frame(decode_cloud(message), stamp_ns_of(message), message.header.frame_id)
+            return cloud_of(raw)
         except BagError as error:
             self._problems[f"clouds on {self.points_topic} cannot be used: {error}"] += 1
             return None
 
     def _missing(self) -> list[str]:
-        missing, span_ns = self.expected_frames - self._read, self._recording.span_ns
+        missing, span_ns = self.expected_frames - self._read, self.recording.span_ns
         if not self._has_ended or missing <= 0:  # whoever stopped reading lost nothing
             return []
         sentence = f"{missing} of {self.expected_frames} clouds on {self.points_topic} are missing"
         gap_s = (span_ns[1] - self._last_log_time_ns) / 1e9 if span_ns and self._last_log_time_ns else 0.0
         return [sentence + (f", the last {gap_s:.1f} of {self.duration_s:.1f} s" if gap_s > NOTABLE_GAP_S else "")]
+
+
+def cloud_of(raw: RawMessage) -> Frame:
+    """Read a recorded cloud.
+
+    Raises:
+        BagError: it cannot be read, or lacks one of x, y, z and intensity.
+    """
+    message = decode(raw)
+    return Frame(decode_cloud(message), stamp_ns_of(message), message.header.frame_id)
+
+
+def is_cloud(raw: RawMessage) -> bool:
+    """Whether a message on the topic of the clouds is a frame of the drive."""
+    try:
+        cloud_of(raw)
+    except BagError:
+        return False
+    return True

@@ -75,10 +75,19 @@ def decode(message: RawMessage) -> Any:
     """
     channel = message.channel
     try:
-        return _store(channel.message_type, channel.definition).deserialize_cdr(message.data, channel.message_type)
+        return store_of(channel).deserialize_cdr(message.data, channel.message_type)
     except Exception as error:  # rosbags raises whatever damaged bytes lead to: struct.error, ValueError, KeyError ...
         reason = " ".join(str(error).split()) or type(error).__name__
         raise BagError(f"not a {channel.message_type} ({reason})") from None
+
+
+def store_of(channel: Channel) -> Typestore:
+    """Give the message types of a channel: as recorded, or, where the bag does not say, as Humble to Kilted have them.
+
+    Raises:
+        Exception: the definition that was recorded is none; rosbags raises many kinds.
+    """
+    return _store(channel.message_type, channel.definition)
 
 
 @lru_cache(maxsize=256)
