@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from perception import ops
 from perception.evaluation.metrics.groups import group_flags
-from perception.evaluation.metrics.kitti_curve import KittiCurve, joined_curve
+from perception.evaluation.metrics.kitti_curve import KittiCurve, curve_of
 from perception.evaluation.metrics.kitti_levels import LEVELS
-from perception.evaluation.metrics.kitti_matching import Matching, Scene, match
+from perception.evaluation.metrics.kitti_matching import Matching, Scene, joined, match
 from perception.types import Boxes3D
 
 #: Overlap seen from above, and of volumes.
@@ -27,6 +27,8 @@ VIEWS = ("bev", "3d")
 #: Objects of this name are regions: detections of which more than the class's overlap lies inside are left out. The
 #: regions of KITTI's own files have no extent in space (dimensions -1): like its kit, this leaves them without effect.
 DONT_CARE = "DontCare"
+
+MOST_PARTS = 256
 
 Flags = NDArray[np.bool_]
 
@@ -114,9 +116,15 @@ class KittiMetrics:
                 for level, name in enumerate(self.levels):
                     scene = _scene(one, level, of_truth, of_found, overlaps, in_region)
                     for group, matching in enumerate(match(scene, one.min_overlap)):
-                        if matching.objects or len(matching.changes):
-                            self._matchings[group, one.name, view, name].append(matching)
+                        self._keep((group, one.name, view, name), matching)
         self.frames += 1
+
+    def _keep(self, key: tuple[int, str, str, str], matching: Matching) -> None:
+        parts = self._matchings[key]
+        if matching.objects or len(matching.changes):
+            parts.append(matching)
+        if len(parts) > MOST_PARTS:  # arrays of a few numbers take more memory than the numbers
+            parts[:] = [joined(parts)]
 
     def merge(self, other: KittiMetrics) -> None:
         """Add everything that metrics of the same classes have seen."""
@@ -138,7 +146,7 @@ class KittiMetrics:
 
     def curve(self, name: str, view: str, level: str) -> KittiCurve:
         """Give a class's curve in one of `VIEWS` at a level."""
-        return joined_curve(self._matchings[self._group, name, view, level])
+        return curve_of(joined(self._matchings[self._group, name, view, level]))
 
     def average_precisions(self, view: str) -> NDArray[np.float64]:
         """Average precision of each class at each level, float64 [C, L]; NaN where there are no objects."""

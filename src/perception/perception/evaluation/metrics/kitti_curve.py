@@ -5,7 +5,6 @@ Sources as in `perception.evaluation.metrics.kitti`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -106,17 +105,16 @@ class KittiCurve(NamedTuple):
         return float(np.maximum.accumulate(sampled[::-1])[::-1][1:].mean())
 
 
-def joined_curve(matchings: Sequence[Matching]) -> KittiCurve:
-    """Add up what frames add to a curve."""
-    changes = np.concatenate([np.empty((0, 4)), *(one.changes for one in matchings)])
-    scores, place = np.unique(changes[:, 0], return_inverse=True)
-    rows = [np.bincount(place, column, len(scores))[::-1] for column in changes[:, 1:].T]
+def curve_of(matching: Matching) -> KittiCurve:
+    """Add up what scenes add to a curve."""
+    scores, place = np.unique(matching.changes[:, 0], return_inverse=True)
+    rows = [np.bincount(place, column, len(scores))[::-1] for column in matching.changes[:, 1:].T]
     hits, false_alarms, similarity = np.cumsum(np.array(rows, np.float64), axis=1)
     return KittiCurve(
-        objects=sum(one.objects for one in matchings),
-        scores=scores[::-1],
+        objects=matching.objects,
+        scores=scores[::-1].astype(np.float64),
         hits=hits,
         false_alarms=false_alarms,
         similarity=np.minimum(similarity, hits),  # sums of changes are not exact
-        hit_scores=np.sort(np.concatenate([np.empty(0), *(one.hit_scores for one in matchings)]))[::-1],
+        hit_scores=np.sort(matching.hit_scores)[::-1].astype(np.float64),
     )

@@ -42,18 +42,25 @@ class Scene(NamedTuple):
 
 
 class Matching(NamedTuple):
-    """What a scene adds to the curve of its class in one group.
+    """What scenes add to the curve of their class in one group.
 
     Attributes:
         objects: how many must be found.
-        changes: float64 [K, 4]: a score, and by how much the hits, the false alarms and the orientation similarity
+        changes: float32 [K, 4]: a score, and by how much the hits, the false alarms and the orientation similarity
             change from there down.
-        hit_scores: float64 [H], the best score that finds each object that is found.
+        hit_scores: float32 [H], the best score that finds each object that is found.
     """
 
     objects: int
-    changes: Floats
-    hit_scores: Floats
+    changes: NDArray[np.float32]
+    hit_scores: NDArray[np.float32]
+
+
+def joined(parts: Sequence[Matching]) -> Matching:
+    """Put what scenes add together."""
+    changes = np.concatenate([np.empty((0, 4), np.float32), *(one.changes for one in parts)])
+    hit_scores = np.concatenate([np.empty(0, np.float32), *(one.hit_scores for one in parts)])
+    return Matching(sum(one.objects for one in parts), changes, hit_scores)
 
 
 class _Candidate(NamedTuple):
@@ -90,7 +97,7 @@ def _of_group(scene: Scene, group: int, best: Sequence[_Pair], steps: Sequence[_
     changes = alone + _changes(scene.turns, counts, false_alarm, steps)
     # Of thresholds at which nothing changes, only those of hits are ever asked for.
     kept = [change for change in changes if any(change[1:]) or change[0] in hits]
-    return Matching(int(counts.sum()), np.array(kept, np.float64).reshape(-1, 4), np.array(hits, np.float64))
+    return Matching(int(counts.sum()), np.array(kept, np.float32).reshape(-1, 4), np.array(hits, np.float32))
 
 
 def _candidates(scene: Scene, min_overlap: float) -> list[list[_Candidate]]:
