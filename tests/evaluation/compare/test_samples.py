@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,54 @@ def copies(records: list[FrameRecord], weights: list[int]) -> list[FrameRecord]:
 
 def in_order(records: list[FrameRecord]) -> list[FrameRecord]:
     return sorted(records, key=lambda one: (one.bag, one.index))
+
+
+def boxes(random: np.random.Generator, places: np.ndarray, names: np.ndarray) -> dict[str, Any]:
+    """Boxes of scores, turns, sizes and speeds of which no two are the same; every tenth speed is unknown."""
+    count = len(places)
+    speeds = [None if one < 0.1 else (one, 2 * one) for one in random.random(count).tolist()]
+    return {
+        "centers": np.column_stack([places, np.zeros(count)]).tolist(),
+        "sizes": random.uniform(1, 5, (count, 3)).tolist(),
+        "yaws": random.uniform(-3, 3, count).tolist(),
+        "class_names": names.tolist(),
+        "scores": random.uniform(0.05, 1, count).tolist(),
+        "velocities": speeds,
+        "points": random.integers(0, 30, count).tolist(),
+    }
+
+
+def with_objects(count: int = 30, each: int = 12) -> list[FrameRecord]:
+    """Random objects of three classes, found more or less; some show too few points, some frames have no truth."""
+    rng = np.random.default_rng(2)
+    records = []
+    for index in range(count):
+        places, names = rng.uniform(-40, 40, (each, 2)), rng.choice(["car", "bus", "barrier"], each, p=[0.6, 0.1, 0.3])
+        near = places + rng.normal(0, 0.8, places.shape)
+        alarms = rng.uniform(-40, 40, (each // 2, 2))
+        found = boxes(rng, np.concatenate([near, alarms]), np.concatenate([names, names[: each // 2]]))
+        truth = boxes(rng, places, names) if index % 9 else None
+        records.append(frame(index, rng.uniform(5, 9), truth=truth, found=found))
+    records[5] = frame(5, dropped="late")
+    return records
+
+
+@pytest.mark.parametrize("seed", [None, 0, 1, 2])
+def test_weights_are_copies_of_boxes(seed: int | None) -> None:
+    records = with_objects()
+    task: dict[str, Any] = {"task": "detection", "classes": ("car", "bus", "barrier", "truck")}
+    weights = np.ones(len(records), np.int64)
+    if seed is not None:
+        weights = np.random.default_rng(seed).integers(0, 4, len(records))
+    found = read_samples(records, results_of(records, **task).models)["street"].figures(weights)
+    (model,) = results_of(copies(records, weights.tolist()), **task).models
+    expected = figures_of(model)
+    assert {"mAP", "NDS", "AP.car", "AP.bus", "AP.barrier", "error.velocity", "error.scale"} <= found.keys()
+    assert 0.05 < found["mAP"] < 0.9
+    for name, value in found.items():
+        assert value == pytest.approx(np.nan if expected[name] is None else expected[name], rel=1e-12, nan_ok=True), (
+            name
+        )
 
 
 @pytest.mark.parametrize("seed", [None, 0, 1, 2])

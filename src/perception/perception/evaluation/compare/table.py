@@ -34,8 +34,15 @@ def print_comparison(console: Console, results: ComparisonResults, everything: b
 
 def _table(model: ModelComparison, everything: bool) -> Table:
     title = model.first if model.first == model.second else f"{model.first} and {model.second}"
-    table = Table(title=escape(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("figure", no_wrap=True)
+    table = Table(
+        title=escape(title),
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("figure", overflow="fold")  # gives way where the terminal is narrow
     for heading in ("first", "second", "change", "95 % interval"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("second is", no_wrap=True)
@@ -50,19 +57,14 @@ def _is_shown(name: str) -> bool:
 
 
 def _cells(one: Difference) -> list[str]:
-    between = "" if one.low is None or one.high is None else f"{_signed(one.low)} to {_signed(one.high)}"
-    difference = "" if one.difference is None else _signed(one.difference)
-    return [_shown(one.first), _shown(one.second), difference, between]
+    largest = max(abs(value) for value in (one.first, one.second) if value is not None)
+    decimals = 4 if largest < 1 else 2 if largest < 1000 else 0
 
+    def shown(value: float | None, sign: str = "") -> str:
+        return "" if value is None else f"{value:{sign}.{decimals}f}" if value else "0"
 
-def _shown(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
-
-
-def _signed(value: float) -> str:
-    if not value:
-        return "0"
-    return f"{value:+.2g}" if abs(value) < 1 else f"{value:+.3g}"
+    between = "" if one.low is None else f"{shown(one.low, '+')} to {shown(one.high, '+')}"
+    return [shown(one.first), shown(one.second), shown(one.difference, "+"), between]
 
 
 def _explanation(results: ComparisonResults) -> list[str]:

@@ -192,10 +192,14 @@ class DetectionMetrics:
         near: Flags = np.hypot(centers[:, 0], centers[:, 1]) < limits_m
         return np.where(near, classes, -1)
 
+    def _whole(self) -> Matches:
+        """All detections, in the order in which they were added."""
+        self._parts[:] = [joined(self._parts)]
+        return self._parts[0]
+
     def _of_class(self, name: str) -> Matches:
         """Everything of one class."""
-        self._parts[:] = [joined(self._parts)]
-        (whole,) = self._parts
+        whole = self._whole()
         chosen = whole.classes == self.class_names.index(name)
         with_errors = whole.taken[:, ERROR_COLUMN] > 0
         rows = {name: column[chosen] for name, column in whole._asdict().items() if name != "errors"}

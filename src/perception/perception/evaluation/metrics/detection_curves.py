@@ -43,13 +43,17 @@ class Curve(NamedTuple):
 def curve_of(scores: NDArray[np.float32], hits: Flags, objects: int) -> Curve:
     """Read a curve off detections that are hits or false alarms, [N], in the order in which they were found."""
     order = best_first(scores)
-    hit = hits[order]
-    if not hit.any():
+    return curve_of_ranked(scores[order], hits[order], objects)
+
+
+def curve_of_ranked(scores: NDArray[np.float32], hits: Flags, objects: int) -> Curve:
+    """Read a curve off detections that are hits or false alarms, [N], best first."""
+    if not hits.any():
         return Curve(np.zeros(len(RECALLS)), np.zeros(len(RECALLS)))
-    found = np.cumsum(hit)
+    found = np.cumsum(hits)
     recall = found / objects
-    precision = np.interp(RECALLS, recall, found / np.arange(1, len(order) + 1), right=0)
-    return Curve(precision, np.interp(RECALLS, recall, scores[order].astype(np.float64), right=0))
+    precision = np.interp(RECALLS, recall, found / np.arange(1, len(hits) + 1), right=0)
+    return Curve(precision, np.interp(RECALLS, recall, scores.astype(np.float64), right=0))
 
 
 def error_curves(curve: Curve, scores: NDArray[np.float32], errors: Floats) -> Floats:
@@ -60,11 +64,16 @@ def error_curves(curve: Curve, scores: NDArray[np.float32], errors: Floats) -> F
         scores: float32 [H], of the hits only, in the order in which they were found.
         errors: float64 [H, K].
     """
+    order = best_first(scores)
+    return error_curves_of_ranked(curve, scores[order], errors[order])
+
+
+def error_curves_of_ranked(curve: Curve, scores: NDArray[np.float32], errors: Floats) -> Floats:
+    """As `error_curves`, of hits with the best first."""
     if not len(scores):
         return np.ones((errors.shape[1], len(RECALLS)))
-    order = best_first(scores)
-    at_hits = scores[order].astype(np.float64)[::-1]
-    means = [_running_mean(column) for column in errors[order].T]
+    at_hits = scores.astype(np.float64)[::-1]
+    means = [_running_mean(column) for column in errors.T]
     return np.array([np.interp(curve.score[::-1], at_hits, mean[::-1])[::-1] for mean in means])
 
 
