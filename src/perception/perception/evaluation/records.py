@@ -116,7 +116,8 @@ class RecordWriter:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file: IO[str] = path.open("w", encoding="utf-8")
+        # Line by line: a process that is killed leaves whole lines, and all of them.
+        self._file: IO[str] = path.open("w", buffering=1, encoding="utf-8")
 
     def __enter__(self) -> RecordWriter:
         return self

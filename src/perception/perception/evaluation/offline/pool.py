@@ -187,12 +187,12 @@ class WorkerPool:
 @contextmanager
 def _quiet_start() -> Iterator[None]:
     """Start a process that runs on one thread, and that no Ctrl-C ends before it has said so itself."""
+    is_main = threading.current_thread() is threading.main_thread()
+    numbers = (signal.SIGINT, signal.SIGTERM) if is_main else ()  # other threads may not set handlers
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     before = {name: os.environ.get(name) for name in ONE_THREAD}
-    handler = signal.getsignal(signal.SIGINT)
     os.environ.update(ONE_THREAD)
     try:
-        if in_main := threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
         yield
     finally:
         for name, value in before.items():
@@ -200,5 +200,5 @@ def _quiet_start() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-        if in_main:
-            signal.signal(signal.SIGINT, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

@@ -33,8 +33,9 @@ def serve(connection: Connection, start: Callable[[], Run]) -> None:
         connection: to the process that asks.
         start: loads whatever the jobs need.
     """
-    # Ctrl-C goes to the whole process group; it is the asking process that ends this one.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # These go to the whole process group; it is the asking process that ends this one.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     jobs = _jobs(connection)
     try:
         run = start()
