@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from perception.data.bags import BagError, Topics, read_drive, write_drive
 from perception.data.drive import DriveFrame
+from perception.data.point_clouds import decode_point_cloud
 from perception.data.recorded_drive import RecordedDrive
 
 MakeFrame = Callable[..., DriveFrame]
@@ -86,3 +88,10 @@ def test_truth_may_be_in_another_bag(tmp_path: Path, full_frame: MakeFrame, bare
     for frame, true in zip(found, frames[1:5], strict=True):
         assert np.array_equal(frame.class_ids, true.class_ids)
         assert same_boxes(frame, true)
+
+
+def test_clouds_come_with_their_messages(tmp_path: Path, full_frame: MakeFrame) -> None:
+    write_drive(tmp_path / "drive", [full_frame(index) for index in range(2)])
+    for frame in RecordedDrive(tmp_path / "drive").frames():
+        message = pickle.loads(pickle.dumps(frame.message))
+        assert np.array_equal(decode_point_cloud(message).cloud.points, frame.frame.cloud.points)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.data.bag_types import BagError, header, new
+from perception.data.bag_types import BagError, header, new, stamp_ns_of
 from perception.data.point_clouds import CloudSettings, points_of
 from perception.data.point_layout import CloudError, layout_of
 from perception.types import PointCloud
@@ -138,6 +138,28 @@ def decode_cloud(message: Any) -> PointCloud:
     except CloudError as error:
         raise BagError(f"a PointCloud2 contradicts itself: {error}") from None
     return PointCloud(points, column_of(records, "time", np.float32), column_of(records, "ring", np.uint16))
+
+
+def as_point_cloud(message: Any) -> Any:
+    """Give a PointCloud2 of another definition, with more fields, as today's; its data are not copied.
+
+    Raises:
+        BagError: it lacks something.
+    """
+    try:
+        names = "height", "width", "is_bigendian", "point_step", "row_step", "data", "is_dense"
+        fields = [
+            new("sensor_msgs/PointField", name=one.name, offset=one.offset, datatype=one.datatype, count=one.count)
+            for one in message.fields
+        ]
+        return new(
+            "sensor_msgs/PointCloud2",
+            header=header(stamp_ns_of(message), message.header.frame_id),
+            fields=fields,
+            **{name: getattr(message, name) for name in names},
+        )
+    except AttributeError as error:
+        raise BagError(f"no sensor_msgs/PointCloud2 ({error})") from None
 
 
 def column_of(records: NDArray[np.void], name: str, kind: type[np.generic]) -> NDArray[Any] | None:

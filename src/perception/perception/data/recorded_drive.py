@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from perception.data.bag_clouds import decode_cloud
+import numpy as np
+
+from perception.data.bag_clouds import as_point_cloud, decode_cloud
 from perception.data.bag_types import BagError, Topics, stamp_ns_of
 from perception.data.drive import DriveFrame
 from perception.data.recording.messages import RawMessage, decode
 from perception.data.recording.recording import Recording
 from perception.data.recording.selection import check_truth_topics, choose_points_topic
 from perception.data.recording.surroundings import Surroundings
-from perception.types import Frame
+from perception.types import Frame, PointCloud
 
 DEFAULT_TOPICS = Topics()
 #: A recording that lasts this much longer than its clouds is said to miss some of them.
@@ -83,9 +87,12 @@ class RecordedDrive:
         for raw in self.recording.messages([self.points_topic], lambda damage: self._problems.update([damage])):
             self._read += 1
             self._last_log_time_ns = raw.log_time_ns
-            frame = self._frame(raw)
-            if frame is not None:
-                yield surroundings.frame(raw, frame)
+            try:
+                frame, message = cloud_of(raw)
+            except BagError as error:
+                self._problems[f"clouds on {self.points_topic} cannot be read: {error}"] += 1
+                continue
+            yield replace(surroundings.frame(raw, frame), message=message)
         self._has_ended = True
 
     @property
@@ -94,13 +101,6 @@ class RecordedDrive:
         problems = self._problems + (self._surroundings.summary() if self._surroundings else Counter())
         told = [f"{problem} ({count} times)" if count > 1 else problem for problem, count in problems.items()]
         return [*self.recording.losses, *self._missing(), *told]
-
-    def _frame(self, raw: RawMessage) -> Frame | None:
-        try:
-            return cloud_of(raw)
-        except BagError as error:
-            self._problems[f"clouds on {self.points_topic} cannot be used: {error}"] += 1
-            return None
 
     def _missing(self) -> list[str]:
         missing, span_ns = self.expected_frames - self._read, self.recording.span_ns
@@ -111,14 +111,18 @@ class RecordedDrive:
         return [sentence + (f", the last {gap_s:.1f} of {self.duration_s:.1f} s" if gap_s > NOTABLE_GAP_S else "")]
 
 
-def cloud_of(raw: RawMessage) -> Frame:
-    """Read a recorded cloud.
+def cloud_of(raw: RawMessage) -> tuple[Frame, Any]:
+    """Read a recorded cloud, and the message as ROS 2 defines it today; a cloud that is malformed has no points.
 
     Raises:
-        BagError: it cannot be read, or lacks one of x, y, z and intensity.
+        BagError: it cannot be read.
     """
-    message = decode(raw)
-    return Frame(decode_cloud(message), stamp_ns_of(message), message.header.frame_id)
+    message = as_point_cloud(decode(raw))
+    try:
+        cloud = decode_cloud(message)
+    except BagError:  # a node drops it, and says why
+        cloud = PointCloud(np.empty((0, 4), np.float32))
+    return Frame(cloud, stamp_ns_of(message), message.header.frame_id), message
 
 
 def is_cloud(raw: RawMessage) -> bool:

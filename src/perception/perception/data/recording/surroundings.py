@@ -120,6 +120,6 @@ class Surroundings:
             if len(records) == len(frame.cloud):
                 self._labelled = deque((one for one in self._labelled if one is not message), LABELS_HELD)
                 return column_of(records, "class_id", np.uint8), column_of(records, "instance", np.uint32)
-        if same_moment:
+        if same_moment and len(frame.cloud):
             self.problems["labelled clouds do not have as many points as the cloud of the same stamp"] += 1
         return None, None
