@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "benchmark": ("perception.evaluation.benchmark.command", "time a bundle on clouds, stage by stage"),
     "weights": ("perception.export.weights_command", "make a bundle of a published checkpoint"),
     "evaluate": ("perception.bringup.evaluate.command", "say how good and how fast networks are on bags"),
+    "view": ("perception.bringup.view.command", "look at a bag, an evaluation, or a running robot"),
     "demo": ("perception.bringup.demo", "simulate, replay through the graph, and report"),
     "check-golden": ("perception.golden.command", "compare networks with the official ones, stage by stage"),
     "parameters": ("perception.ros.parameters_command", "print a node's parameters as a table"),

@@ -1,0 +1,1 @@
+"""`perception view`: bags, evaluations and live topics in a viewer."""
