@@ -11,7 +11,7 @@ from perception.evaluation.results import LatencySummary
 #: The whole way of a frame: online from stamp to publication, else from the cloud's bytes to the result.
 WHOLE_WAY = ("end_to_end", "total")
 #: Durations that span stages, rather than being one.
-SPANS = (*WHOLE_WAY, "overhead")
+SPANS = (*WHOLE_WAY, "overhead", "replay_late")
 
 
 def summarize(samples_ms: Sequence[float]) -> LatencySummary:

@@ -25,7 +25,9 @@ class FrameOutcome:
         model: the network's name in this run.
         result: class ids in the network's own classes, or boxes in the cloud's frame; None where nothing came out.
         dropped: why nothing came out, a word such as superseded; empty where something did.
-        stage_ms: milliseconds of each stage in the order they ran, and `total`; online also `end_to_end`.
+        stage_ms: milliseconds of each stage in the order they ran, and `total`; online also `end_to_end`, from the
+            moment when the replay handed the cloud to the middleware until the middleware had received its result in
+            another process, and `replay_late`, how long after it was due the replay published the cloud.
     """
 
     bag: str

@@ -168,7 +168,8 @@ class ModelResults(Settings):
     bundle_sha256: str = pydantic.Field(pattern="^[0-9a-f]{64}$")
     task: Literal["segmentation", "detection"]
     frames: FrameCounts
-    #: Stage -> milliseconds; `total`: a frame's whole way; `end_to_end`, online: from stamp to publication.
+    #: Stage -> milliseconds; `total`: a frame's whole way; `end_to_end`, online: from the cloud's publication to the
+    #: receipt of its result; `replay_late`, online: how late the cloud was published.
     latency_ms: dict[str, LatencySummary]
     #: Results a second: of one worker offline, while networks ran; online a second of the bags.
     rate_hz: float | None

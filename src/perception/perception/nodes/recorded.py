@@ -21,7 +21,7 @@ class ResultKind:
     """Which of a node's results are kept.
 
     Attributes:
-        topics: below the node's `~/output` -> type of their messages; the first one tells when a result came.
+        topics: below the node's `~/output` -> type of their messages.
         read: what is kept of one message of each.
     """
 
@@ -54,7 +54,8 @@ class RecordedFrame:
 
     Attributes:
         stamp_ns: stamp of the input cloud.
-        received_ns: when the middleware of the recorder received the result, or the drop; nanoseconds since the epoch.
+        received_ns: when the recorder's middleware received the (last message of the) result, or of the drop; nanoseconds
+            since the epoch.
         result: LabelledCloud or DetectedObjects, as the node's task gives; None where it dropped the cloud.
         dropped: why the node dropped the cloud, empty where it did not.
         stage_ms: milliseconds of each stage as the node reported them.

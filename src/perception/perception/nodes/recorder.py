@@ -126,7 +126,7 @@ class Recorder(Node):
         results = [parts[topic] for topic in self._kind.topics]
         return RecordedFrame(
             stamp_ns,
-            received_ns=results[0][1],
+            received_ns=max(received_ns for _, received_ns in results),
             result=self._kind.read(*(message for message, _ in results)),
             stage_ms={stage.name: stage.duration_ms for stage in timings.stages},
             total_ms=timings.total_ms,
@@ -177,7 +177,9 @@ class RecorderThread:
     ) -> None:
         self._context = Context()
         self._context.init(domain_id=domain_id)
-        self.recorder = Recorder(node, task, max_frames, context=self._context)
+        # Recorders of several nodes differ in name, as ROS wants it.
+        name = f"{node.rpartition('/')[2]}_recorder"
+        self.recorder = Recorder(node, task, max_frames, name, context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.recorder)
         self._thread = threading.Thread(target=self._spin, name="recorder")

@@ -33,11 +33,6 @@ class PublishedMessage(NamedTuple):
     published_ns: int
     late_ms: float
 
-    @property
-    def due_ns(self) -> int:
-        """When it should have been published, by the same clock as `published_ns`."""
-        return self.published_ns - round(self.late_ms * 1e6)
-
 
 class ReplayTrace(AbstractContextManager["ReplayTrace"]):
     """Writes a line for each message whose first part is a header.

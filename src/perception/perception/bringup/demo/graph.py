@@ -51,9 +51,9 @@ class Graph:
         (node,) = self.running.recorders
         with Playback(self.running, Replay.of_bag(bag, rate=rate)) as playback:
             playback.play()
-            fates = list(playback.fates(node))
-        if playback.is_interrupted:
-            raise KeyboardInterrupt
+            fates = [playback.fate(node, position) for position in range(len(playback.clouds))]
+        if playback.interruption is not None:
+            raise playback.interruption
         frames = [replace(fate, result=_values(fate.result)) for fate in fates if fate.result is not None]
         by_stamp = {frame.stamp_ns: frame for frame in frames}
         return Recording(len(fates), by_stamp, Counter(fate.dropped for fate in fates if fate.dropped))

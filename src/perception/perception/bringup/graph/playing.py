@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 
@@ -23,6 +23,8 @@ from perception.ros.bag_selection import SelectedBag, Selection
 TRANSFORM_TOPICS = ("/tf", "/tf_static")
 #: The last messages may still be on their way to the recorder when the node has counted them.
 ARRIVAL_TIMEOUT_S = 5.0
+#: A replay that is to end with a certain cloud ends so much later; the next one is further away.
+AFTER_LAST_S = 1e-3
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Replay:
     Attributes:
         bag: a rosbag2 folder or file.
         topics: that of its clouds first.
-        duration_s: how long the bag lasts.
+        duration_s: how much of the bag is played.
         rate: bag seconds a second.
     """
 
@@ -42,19 +44,24 @@ class Replay:
     rate: float
 
     @classmethod
-    def of_bag(cls, bag: Path, points_topic: str = POINTS_TOPIC, rate: float = 1.0) -> Replay:
-        """Say how to play the clouds of a bag.
+    def of_bag(cls, bag: Path, points_topic: str = POINTS_TOPIC, rate: float = 1.0, limit: int | None = None) -> Replay:
+        """Say how to play the clouds of a bag, or only so many of them.
 
         Raises:
             ConfigurationError: the bag cannot be replayed, or has no clouds on this topic.
         """
         with SelectedBag(bag, Selection(topics=(points_topic,))) as selected:
             transforms = [topic for topic in TRANSFORM_TOPICS if topic in selected.recorded]
-            return cls(bag, (points_topic, *transforms), selected.duration_s, rate)
+            last = None if limit is None else next(islice(selected.messages(), limit - 1, None), None)
+            duration_s = selected.duration_s
+            if last is not None:
+                duration_s = min(duration_s, (last.time_ns - selected.start_ns) / 1e9 + AFTER_LAST_S)
+            return cls(bag, (points_topic, *transforms), duration_s, rate)
 
     def words(self, subscribers: int, trace: Path) -> list[str]:
         """The command that plays it to so many nodes."""
-        words = ["replay", str(self.bag), "--rate", f"{self.rate:g}", "--trace", str(trace), "--topics", *self.topics]
+        words = ["replay", str(self.bag), "--rate", f"{self.rate:g}", "--trace", str(trace)]
+        words += ["--duration-s", f"{self.duration_s:.6f}", "--topics", *self.topics]
         words += ["--wait-for-subscribers", *self.topics[:1] * subscribers]
         return [*words, "--ros-args", "-r", f"{self.topics[0]}:={POINTS_TOPIC}"]
 
@@ -66,16 +73,17 @@ class Playback(AbstractContextManager["Playback"]):
 
     Attributes:
         clouds: that were published, in that order, once `play` has returned.
-        is_interrupted: whether Ctrl-C ended the replay before the bag's end.
+        interruption: what ended the replay before the bag's end (Ctrl-C); None: nothing did.
     """
 
     def __init__(self, graph: Graph, replay: Replay) -> None:
         self._graph, self._replay = graph, replay
         self._files = ExitStack()
         self._spools = {node: self._files.enter_context(Spool(graph.logs)) for node in graph.recorders}
-        self._unfinished: dict[str, Counter[int]] = {}
+        self._numbers: dict[str, list[int | None]] = {}
+        self._incomplete: dict[str, frozenset[int]] = {}
         self.clouds: Sequence[PublishedMessage] = ()
-        self.is_interrupted = False
+        self.interruption: KeyboardInterrupt | None = None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -97,12 +105,13 @@ class Playback(AbstractContextManager["Playback"]):
             recorder.take_incomplete()
         try:
             self._run_replay(trace)
-        except KeyboardInterrupt:
-            self.is_interrupted = True
+        except KeyboardInterrupt as interruption:
+            self.interruption = interruption
         graph.wait_until_settled()
         self._wait_for_arrivals({node: graph.received(node) - count for node, count in before.items()})
         self.clouds = [cloud for cloud in read_trace(trace) if cloud.topic == self._replay.topics[0]]
         trace.unlink()
+        self._numbers = {node: match(self.clouds, spool.arrivals) for node, spool in self._spools.items()}
 
     def _run_replay(self, trace: Path) -> None:
         graph, replay = self._graph, self._replay
@@ -130,20 +139,16 @@ class Playback(AbstractContextManager["Playback"]):
 
         self._graph.wait_for(all_have_come, ARRIVAL_TIMEOUT_S)
         for node, recorder in self._graph.recorders.items():
-            self._unfinished[node] = Counter(recorder.take_incomplete())
+            self._incomplete[node] = frozenset(recorder.take_incomplete())
 
-    def fates(self, node: str) -> Iterator[RecordedFrame]:
-        """What came of each of `clouds` in a node, in their order.
+    def fate(self, node: str, position: int) -> RecordedFrame:
+        """What came in a node of one of `clouds`.
 
         A cloud of which the node said nothing was `lost_before_node`; where only a part of its result came, that is
         `lost_after_node`.
         """
-        spool, unfinished = self._spools[node], self._unfinished[node].copy()
-        for cloud, number in zip(self.clouds, match(self.clouds, spool.arrivals), strict=True):
-            if number is not None:
-                yield spool.frame(number)
-            elif unfinished[cloud.stamp_ns]:
-                unfinished[cloud.stamp_ns] -= 1
-                yield RecordedFrame(cloud.stamp_ns, 0, dropped="lost_after_node")
-            else:
-                yield RecordedFrame(cloud.stamp_ns, 0, dropped="lost_before_node")
+        number, stamp_ns = self._numbers[node][position], self.clouds[position].stamp_ns
+        if number is not None:
+            return self._spools[node].frame(number)
+        reason = "lost_after_node" if stamp_ns in self._incomplete[node] else "lost_before_node"
+        return RecordedFrame(stamp_ns, 0, dropped=reason)

@@ -1,0 +1,115 @@
+"""The outcomes of an online evaluation: what the real nodes make of a bag that is replayed in real time."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import islice
+
+from perception.bringup.graph.playing import Playback, Replay
+from perception.bringup.graph.running import GraphOptions, running_graph
+from perception.data.recorded_drive import RecordedDrive
+from perception.evaluation.latency import with_totals
+from perception.evaluation.models import EvaluatedModel
+from perception.evaluation.outcomes import FrameOutcome
+from perception.nodes.recorded import RecordedFrame
+from perception.nodes.replay_trace import PublishedMessage
+
+#: A cloud of the bag that the replay did not publish.
+NOT_REPLAYED = "not_replayed"
+
+
+@dataclass(frozen=True)
+class OnlineOptions:
+    """How an online evaluation works.
+
+    Attributes:
+        graph: how the graph is brought up.
+        rate: bag seconds a second.
+        limit: frames of each bag at most; None: all.
+        watch: gives, for the ids of the processes in which nodes run, what is entered while a bag plays.
+    """
+
+    graph: GraphOptions
+    rate: float = 1.0
+    limit: int | None = None
+    watch: Callable[[Sequence[int]], AbstractContextManager[object]] = lambda pids: nullcontext()
+
+
+def online_outcomes(
+    drives: Sequence[RecordedDrive], models: Sequence[EvaluatedModel], options: OnlineOptions
+) -> Iterator[FrameOutcome]:
+    """Bring all networks up together, as on a robot, and replay every drive to them in real time.
+
+    While a bag plays, nothing else is done here: its frames are judged by whoever takes the outcomes, afterwards.
+    Ctrl-C during the replay ends it; the outcomes until then come first, then KeyboardInterrupt goes on.
+
+    Yields:
+        outcomes, drive by drive, frame by frame, network by network.
+
+    Raises:
+        ConfigurationError: a bag, a bundle or the config file cannot be used; nothing has been started.
+        GraphError: the graph does not come up, or one of its processes has died.
+    """
+    replays = [Replay.of_bag(drive.path, drive.points_topic, options.rate, options.limit) for drive in drives]
+    options.graph.logs.mkdir(parents=True, exist_ok=True)
+    with running_graph([model.folder for model in models], options.graph) as graph:
+        nodes = dict(zip((model.name for model in models), graph.recorders, strict=True))
+        for drive, replay in zip(drives, replays, strict=True):
+            with Playback(graph, replay) as playback:
+                with options.watch(graph.node_pids()):
+                    playback.play()
+                yield from _outcomes(drive, nodes, playback, options.limit)
+            if playback.interruption is not None:
+                raise playback.interruption
+
+
+def _outcomes(
+    drive: RecordedDrive, nodes: Mapping[str, str], playback: Playback, limit: int | None
+) -> Iterator[FrameOutcome]:
+    """Put what came out beside the frames; `nodes`: the full name of each network's node."""
+    positions = _Positions(playback.clouds)
+    for index, moment in enumerate(islice(drive.frames(), limit)):
+        position = positions.next_with(moment.frame.stamp_ns)
+        if position is None and playback.interruption is not None:
+            return
+        for model, node in nodes.items():
+            if position is None:
+                yield FrameOutcome(drive.name, index, moment, model, None, NOT_REPLAYED)
+                continue
+            fate = playback.fate(node, position)
+            stage_ms = _stage_ms(fate, playback.clouds[position])
+            yield FrameOutcome(drive.name, index, moment, model, fate.result, fate.dropped, stage_ms)
+
+
+def _stage_ms(fate: RecordedFrame, cloud: PublishedMessage) -> dict[str, float]:
+    late = {"replay_late": max(cloud.late_ms, 0.0)}
+    if fate.result is None:
+        return late
+    end_to_end_ms = (fate.received_ns - cloud.published_ns) * 1e-6
+    return {**with_totals(fate.stage_ms, fate.inference_ms, fate.total_ms), "end_to_end": end_to_end_ms, **late}
+
+
+class _Positions:
+    """Finds the clouds of a drive's frames among those that were published, both in the order of recording.
+
+    The replay also publishes clouds that cannot be read, and which are no frames.
+    """
+
+    def __init__(self, clouds: Sequence[PublishedMessage]) -> None:
+        self._by_stamp: dict[int, deque[int]] = defaultdict(deque)
+        for position, cloud in enumerate(clouds):
+            self._by_stamp[cloud.stamp_ns].append(position)
+        self._next = 0
+
+    def next_with(self, stamp_ns: int) -> int | None:
+        """The position of the next cloud with this stamp; None where none is left."""
+        positions = self._by_stamp.get(stamp_ns, deque())
+        while positions and positions[0] < self._next:
+            positions.popleft()
+        if not positions:
+            return None
+        self._next = positions.popleft() + 1
+        return self._next - 1
