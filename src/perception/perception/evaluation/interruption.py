@@ -19,7 +19,8 @@ class _StoppedError(KeyboardInterrupt):
 class Interruption:
     """Waits for items until SIGINT or SIGTERM, as a `with` block in the main thread.
 
-    The first signal ends the wait, or the loop after the item at hand; a second one ends the process as usual.
+    The first signal ends the wait, or the loop after the item at hand. A stream that was waited for may still have
+    items to give, which it made before: all of them are taken. A second signal ends the process as usual.
 
     Attributes:
         signal: the number of the signal that came; 0: none.
@@ -27,7 +28,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self.signal = 0
-        self._waits = False
+        self._waits = self._is_over = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Interruption:
@@ -42,7 +43,7 @@ class Interruption:
     def items(self, stream: Generator[Item, None, None]) -> Iterator[Item]:
         """Give the items of a generator, which is closed in the end."""
         try:
-            while not self.signal:
+            while not self._is_over:
                 self._waits = True
                 try:
                     item = next(stream)
@@ -61,6 +62,7 @@ class Interruption:
         self._restore()
         if self._waits:
             raise _StoppedError
+        self._is_over = True
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

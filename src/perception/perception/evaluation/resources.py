@@ -93,6 +93,21 @@ class ResourceSampler:
         return [process for process in found if process.is_running()]
 
 
+def merged_usage(parts: Sequence[ResourceUsage]) -> ResourceUsage:
+    """Sum up at least one stretch of time, each as long as it has samples."""
+
+    def merged(name: str) -> Usage | None:
+        known = [(usage, part.samples) for part in parts if (usage := getattr(part, name)) is not None]
+        if not known:
+            return None
+        mean = sum(usage.mean * samples for usage, samples in known) / sum(samples for _, samples in known)
+        return Usage(mean=mean, max=max(usage.max for usage, _ in known))
+
+    names = ("cpu_percent", "memory_mib", "gpu_percent", "gpu_memory_mib", "power_w")
+    usages = {name: merged(name) for name in names}
+    return ResourceUsage.model_validate({**usages, "samples": sum(part.samples for part in parts)})
+
+
 class _Cores:
     """The share of cores that processes used between samples; 100 is one core.
 

@@ -54,7 +54,7 @@ class RecordedFrame:
 
     Attributes:
         stamp_ns: stamp of the input cloud.
-        received_ns: when the recorder's middleware received the (last message of the) result, or of the drop; nanoseconds
+        received_ns: when the recorder's middleware received the result, its last message, or the drop; nanoseconds
             since the epoch.
         result: LabelledCloud or DetectedObjects, as the node's task gives; None where it dropped the cloud.
         dropped: why the node dropped the cloud, empty where it did not.

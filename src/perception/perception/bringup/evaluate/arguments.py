@@ -43,6 +43,8 @@ def _add_modes(parser: argparse.ArgumentParser) -> None:
                          "cluster, or of a local one")  # fmt: skip
     online = parser.add_argument_group("online: the real nodes, the bag replayed in real time")
     online.add_argument("--online", action="store_true", help="evaluate the running graph")
+    online.add_argument("--config", default="", metavar="FILE", help="how the robot is deployed (default: "
+                        "config/bringup.yaml); its networks and input are replaced")  # fmt: skip
     online.add_argument("--rate", type=_positive, default=1.0, metavar="R", help="bag seconds a second (default: 1)")
 
 

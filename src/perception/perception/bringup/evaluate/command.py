@@ -61,7 +61,7 @@ def _evaluate(
     if arguments.ray is not None:
         raise ConfigurationError("--ray: the graph runs on one machine; leave out --ray or --online")
     # Only now: an offline evaluation needs no ROS 2.
-    from perception.bringup.evaluate.online import evaluate_online
+    from perception.bringup.evaluate.online_mode import evaluate_online
 
     return evaluate_online(arguments, drives, models, console)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
@@ -29,18 +29,20 @@ class OnlineOptions:
         graph: how the graph is brought up.
         rate: bag seconds a second.
         limit: frames of each bag at most; None: all.
+        say: prints a line about what is going on.
         watch: gives, for the ids of the processes in which nodes run, what is entered while a bag plays.
     """
 
     graph: GraphOptions
     rate: float = 1.0
     limit: int | None = None
+    say: Callable[[str], None] = lambda text: None
     watch: Callable[[Sequence[int]], AbstractContextManager[object]] = lambda pids: nullcontext()
 
 
 def online_outcomes(
     drives: Sequence[RecordedDrive], models: Sequence[EvaluatedModel], options: OnlineOptions
-) -> Iterator[FrameOutcome]:
+) -> Generator[FrameOutcome, None, None]:
     """Bring all networks up together, as on a robot, and replay every drive to them in real time.
 
     While a bag plays, nothing else is done here: its frames are judged by whoever takes the outcomes, afterwards.
@@ -55,9 +57,11 @@ def online_outcomes(
     """
     replays = [Replay.of_bag(drive.path, drive.points_topic, options.rate, options.limit) for drive in drives]
     options.graph.logs.mkdir(parents=True, exist_ok=True)
+    options.say(f"bringing {', '.join(model.name for model in models)} up")
     with running_graph([model.folder for model in models], options.graph) as graph:
         nodes = dict(zip((model.name for model in models), graph.recorders, strict=True))
         for drive, replay in zip(drives, replays, strict=True):
+            options.say(f"playing {drive.name}, {replay.duration_s:.1f} s at rate {replay.rate:g}")
             with Playback(graph, replay) as playback:
                 with options.watch(graph.node_pids()):
                     playback.play()

@@ -21,6 +21,11 @@ PERCEPTION = (sys.executable, "-m", "perception.cli")
 class GraphError(RuntimeError):
     """The graph failed; the message says why, with the last lines of the child that failed."""
 
+    @property
+    def sentence(self) -> str:
+        """Why, without these lines."""
+        return str(self).partition("\n")[0]
+
 
 def tail(log: Path, lines: int = TAIL_LINES) -> str:
     """The last lines of a log, indented, for an error message."""

@@ -1,0 +1,68 @@
+"""The online mode of `perception evaluate`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+
+from perception.bringup.evaluate.online import OnlineOptions, online_outcomes
+from perception.bringup.graph.children import GraphError
+from perception.bringup.graph.running import GraphOptions
+from perception.configuration import ConfigurationError
+from perception.data.recorded_drive import RecordedDrive
+from perception.evaluation.judging import Judge
+from perception.evaluation.models import EvaluatedModel
+from perception.evaluation.resources import ResourceSampler, merged_usage
+from perception.evaluation.results import ResourceUsage
+from perception.evaluation.run import Evaluated, Evaluation, Judged, evaluate
+
+SHARED_GRAPH = (
+    "All networks ran at the same time, as on a robot: they shared the processor, and cores and memory are those of "
+    "all of them together."
+)
+
+
+def evaluate_online(
+    arguments: argparse.Namespace, drives: Sequence[RecordedDrive], models: Sequence[EvaluatedModel], console: Console
+) -> Evaluated:
+    """Play every bag to the nodes of every network, as the command line says; see `evaluate`."""
+    used: list[ResourceUsage] = []
+
+    @contextmanager
+    def watch(pids: Sequence[int]) -> Iterator[None]:
+        with ResourceSampler(pids, arguments.device) as sampler:
+            yield
+        used.extend(filter(None, [sampler.usage()]))
+
+    options = OnlineOptions(
+        graph=GraphOptions(arguments.out / "logs", arguments.config, arguments.device),
+        rate=arguments.rate,
+        limit=arguments.limit,
+        watch=watch,
+        say=lambda text: console.print(text, markup=False),
+    )
+    evaluation = Evaluation(
+        out=arguments.out,
+        models=models,
+        drives=drives,
+        mode="online",
+        rate=options.rate,
+        limit=options.limit,
+        notes=(SHARED_GRAPH,) * (len(models) > 1),
+        resources=lambda: {model.name: merged_usage(used) for model in models} if used else {},
+    )
+    return evaluate(evaluation, _judged(drives, models, options, arguments.label_set), console)
+
+
+def _judged(
+    drives: Sequence[RecordedDrive], models: Sequence[EvaluatedModel], options: OnlineOptions, label_set: str | None
+) -> Generator[Judged, None, None]:
+    judges = {model.name: Judge.of_bundle(model.description, label_set) for model in models}
+    try:
+        for outcome in online_outcomes(drives, models, options):
+            yield outcome, judges[outcome.model].judge(outcome)
+    except GraphError as error:
+        raise ConfigurationError(f"{error.sentence} (the logs are in {options.graph.logs})") from error
