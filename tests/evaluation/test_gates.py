@@ -20,13 +20,14 @@ DETECTOR = network(
         {
             "mean_average_precision": 0.4,
             "by_class": {},
+            "classes": ["car"],
             "nuscenes_detection_score": 0.3,
             "errors": {"translation": 0.5, "velocity": None},
             "range_m": 50.0,
             "least_points": 5,
             "frames": 3,
             "curves": {},
-            "by_distance": {"0-20 m": {"mean_average_precision": 0.6, "by_class": {}}},
+            "by_distance": {"0-20 m": {"mean_average_precision": 0.6, "by_class": {}, "kitti": {}}},
             "by_points": {},
             "kitti": {"Car": {"3d": {"easy": 0.7}}},
         }
@@ -73,6 +74,7 @@ def test_costs_are_told_from_qualities(name: str, cost: bool) -> None:
         ("IoU.tree < 0.1", "street has no IoU.tree: nothing was measured"),
         ("drops > 0", "street has 1, 1 above 0"),
         ("drops > 1", None),
+        ("AP.car < 0.5", "boxes has no AP.car: nothing was measured"),
         ("error.velocity > 1", "boxes has no error.velocity: nothing was measured"),
         ("power.max > 10", "street has no power.max: nothing was measured"),
     ],

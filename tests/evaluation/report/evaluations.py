@@ -164,6 +164,7 @@ def detection():
     return DetectionResults(
         mean_average_precision=0.5,
         by_class=by_class,
+        classes=("car", "pedestrian"),
         nuscenes_detection_score=0.5625,
         errors={**errors, "attribute": None},
         range_m=50.0,

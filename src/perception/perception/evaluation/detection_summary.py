@@ -69,6 +69,7 @@ class DetectionSummary:
             return None
         return DetectionResults(
             **self._figures(0),
+            classes=metrics.class_names,
             nuscenes_detection_score=_known(metrics.detection_score()),
             errors={kind: _known(value) for kind, value in metrics.mean_errors().items()},
             range_m=self._criteria.range_m,

@@ -59,6 +59,7 @@ def _of_objects(results: DetectionResults | None) -> Figures:
     return {
         "mAP": results.mean_average_precision,
         "NDS": results.nuscenes_detection_score,
+        **dict.fromkeys(f"AP.{name}" for name in results.classes),
         **{f"AP.{name}": figures.average_precision for name, figures in results.by_class.items()},
         **{f"error.{kind}": error for kind, error in results.errors.items()},
         **_of_bands("mAP", ((name, band.mean_average_precision) for name, band in bands.items())),

@@ -125,8 +125,10 @@ class DetectionFigures(Settings):
 
 
 class DetectionResults(DetectionFigures):
-    """How well objects were found; classes of which the truth has none are left out."""
+    """How well objects were found; figures of classes of which the truth has none are left out."""
 
+    #: What the network tells apart.
+    classes: tuple[str, ...]
     nuscenes_detection_score: Share | None
     #: nuScenes' five mean errors; None where they are not known.
     errors: dict[str, float | None]
