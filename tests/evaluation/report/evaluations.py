@@ -159,7 +159,7 @@ def detection():
         precision=tuple(np.where(recalls < 0.8, 1 - recalls**3, 0).tolist()),
         score=tuple(None if recall >= 0.8 else 1 - recall for recall in recalls.tolist()),
     )
-    band = DetectionFigures(mean_average_precision=0.5, by_class={"car": by_class["car"]})
+    band = DetectionFigures(mean_average_precision=0.5, by_class={"car": by_class["car"]}, kitti={})
     levels = {"easy": 0.8, "moderate": 0.7, "hard": None}
     return DetectionResults(
         mean_average_precision=0.5,
