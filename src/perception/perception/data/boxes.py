@@ -56,12 +56,14 @@ def joined(parts: Sequence[Boxes3D]) -> Boxes3D:
 
 def points_inside(points: NDArray[np.float32], boxes: Boxes3D) -> NDArray[np.int64]:
     """Count the points, float32 [N, 3+], in every box: int64 [M]."""
-    by_x = np.sort(points[:, 0]), points[np.argsort(points[:, 0]), :3]
+    xyz = points[np.argsort(points[:, 0]), :3]
+    x, y = np.ascontiguousarray(xyz[:, :2].T)
     reach = np.hypot(boxes.sizes[:, 0], boxes.sizes[:, 1]) / 2 + MARGIN_M
-    begins, ends = (np.searchsorted(by_x[0], boxes.centers[:, 0] + side * reach) for side in (-1, 1))
+    begins, ends = (np.searchsorted(x, boxes.centers[:, 0] + side * reach).tolist() for side in (-1, 1))
     counts = np.zeros(len(boxes), np.int64)
-    for row, (begin, end) in enumerate(zip(begins.tolist(), ends.tolist(), strict=True)):
-        local = (by_x[1][begin:end] - boxes.centers[row]) @ turn(float(boxes.yaws[row]))
+    for row, (begin, end) in enumerate(zip(begins, ends, strict=True)):
+        beside = np.abs(y[begin:end] - boxes.centers[row, 1]) <= reach[row]
+        local = (xyz[begin:end][beside] - boxes.centers[row]) @ turn(float(boxes.yaws[row]))
         counts[row] = (np.abs(local) <= boxes.sizes[row] / 2 + MARGIN_M).all(axis=1).sum()
     return counts
 
