@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from perception.cli import main
-from perception.data.bags import write_drive
+from perception.data.bags import drive_summary, write_drive
 from perception.data.recorded_drive import RecordedDrive
 from perception.data.simulation.drive import simulate_drive
 from perception.evaluation.records import labels_sha256, read_records
@@ -77,6 +77,17 @@ def test_conditions(bag, tmp_path, capsys, condition, code):
     assert main(["evaluate", str(bag), "--out", str(tmp_path), *words]) == code
     assert ("mIoU" in capsys.readouterr().err) == bool(code)
     assert (tmp_path / "frames" / "other.jsonl").read_text().count("\n") == 1
+
+
+def test_results_as_bags(bag, tmp_path):
+    words = ["--models", *MODELS, "--out", str(tmp_path), "--workers", "1", "--limit", "2", "--write-bags"]
+    for _ in range(2):  # a second run takes the place of the first
+        assert main(["evaluate", str(bag), str(bag), *words]) == 0
+
+    for name in ("street", "street_2"):
+        counts = drive_summary(tmp_path / "bags" / name).topics
+        assert counts["/points"] == counts["/spvcnn_street/output/pointcloud/segmentation"] == 2
+        assert counts["/flatformer_street/output/objects"] == 2
 
 
 @pytest.mark.parametrize(

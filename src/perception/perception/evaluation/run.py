@@ -7,11 +7,11 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from rich.console import Console
 
@@ -32,7 +32,7 @@ FRAMES_FOLDER = "frames"
 Judged = tuple[FrameOutcome, FrameRecord]
 
 
-class Sink(Protocol):
+class Sink(AbstractContextManager[Any], Protocol):
     """Takes every outcome; a `with` block."""
 
     def add(self, outcome: FrameOutcome) -> None:
@@ -102,13 +102,14 @@ def evaluate(evaluation: Evaluation, stream: Generator[Judged, None, None], cons
     problem = ""
     with Interruption() as interruption, ExitStack() as stack:
         writers = {name: stack.enter_context(RecordWriter(path)) for name, path in files.items()}
+        sinks = [stack.enter_context(sink) for sink in evaluation.sinks]
         progress = stack.enter_context(frame_progress(console, _expected(evaluation)))
         try:
             for outcome, record in interruption.items(stream):
                 writers[record.model].write(record)
                 worst.add(outcome, record)
                 tally.add(outcome)
-                for sink in evaluation.sinks:
+                for sink in sinks:
                     sink.add(outcome)
                 progress.advance(record.bag, bool(record.dropped))
         except ConfigurationError as error:

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from perception.evaluation.drives import EvaluatedDrive
+from perception.data.recorded_drive import RecordedDrive
 from perception.evaluation.models import EvaluatedModel
 from perception.evaluation.offline.network import NetworkSettings
 from perception.evaluation.offline.outcomes import OfflineOptions, offline_outcomes
 from perception.evaluation.resources import ResourceSampler
+from perception.evaluation.result_bags import ResultBags
 from perception.evaluation.results import ResourceUsage
 from perception.evaluation.run import Evaluated, Evaluation, evaluate
 
@@ -22,7 +23,7 @@ SHARED_RESOURCES = (
 
 
 def evaluate_offline(
-    arguments: argparse.Namespace, drives: Sequence[EvaluatedDrive], models: Sequence[EvaluatedModel], console: Console
+    arguments: argparse.Namespace, drives: Sequence[RecordedDrive], models: Sequence[EvaluatedModel], console: Console
 ) -> Evaluated:
     """Give every frame of every bag to every network, as the command line says; see `evaluate`."""
     problems: dict[tuple[str, str], str] = {}
@@ -49,6 +50,7 @@ def evaluate_offline(
             notes=(SHARED_RESOURCES,) * (len(models) > 1),
             problems=problems,
             resources=resources,
+            sinks=[ResultBags(arguments.out / "bags", drives, models)] if arguments.write_bags else [],
         )
         return evaluate(evaluation, offline_outcomes(drives, models, options), console)
 
