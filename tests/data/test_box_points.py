@@ -24,7 +24,7 @@ def counted(points: np.ndarray, boxes: Boxes3D) -> list[int]:
 @pytest.mark.parametrize("seed", range(5))
 def test_every_point_of_a_box_is_counted(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    points, boxes = rng.uniform(-12, 12, (3000, 4)).astype(np.float32), random_boxes(rng, 20)
+    points, boxes = rng.uniform((-12, -12, -2, 0), (12, 12, 2, 1), (3000, 4)).astype(np.float32), random_boxes(rng, 20)
     points[::7, seed % 3] = np.nan
     found = points_inside(points, boxes).tolist()
     assert found == counted(points, boxes)

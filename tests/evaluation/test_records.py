@@ -38,6 +38,14 @@ def test_boxes_come_back_to_the_bit(tmp_path, count):
     assert found.found.points == tuple(range(count))
 
 
+def test_a_velocity_that_is_no_number_is_unknown():
+    boxes = random_boxes(2)
+    boxes.velocities[:, 0] = np.inf, 1
+    kept = BoxesRecord.of(boxes, np.zeros(2, np.int64)).velocities
+    assert kept[0] is None
+    assert kept[1] is not None
+
+
 def test_everything_else_comes_back_too(tmp_path):
     labels = LabelsRecord(sha256="0" * 64, confusion={"0-20 m": ((1, 255, 7), (1, 1, 3))})
     kept = [record(labels=labels, stage_ms={"total": 1.5}, quality=0.3), record(dropped="superseded")]

@@ -45,7 +45,7 @@ class BoxesRecord(Settings):
     @classmethod
     def of(cls, boxes: Boxes3D, points: NDArray[np.int64], difficulty: NDArray[np.int64] | None = None) -> BoxesRecord:
         """Keep boxes to the bit."""
-        velocities = [None if np.isnan(row).any() else tuple(_shortest(row)) for row in boxes.velocities]
+        velocities = [tuple(_shortest(row)) if np.isfinite(row).all() else None for row in boxes.velocities]
         return cls.model_validate(
             {
                 "centers": [_shortest(row) for row in boxes.centers],
