@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 #: Of the first cloud's values, between these percentiles colours differ: a few birds or a pit would take them all.
 PERCENTILES = (2, 98)
+#: RGB at equal distances from the lowest to the highest value.
+ANCHORS = ((45, 60, 190), (30, 165, 230), (70, 215, 120), (235, 210, 60), (225, 50, 40))
 
 
 class ColorScale:
-    """Colours numbers from dark blue (low) over green to red (high), in the range of the first cloud.
+    """Colours numbers from blue (low) over green to red (high), in the range of the first cloud.
 
     The range stays: if every frame had its own, the same height would flicker through several colours.
     """
@@ -28,12 +30,12 @@ class ColorScale:
             low, high = np.percentile(values, PERCENTILES)
             self._range = float(low), max(float(high), float(low) + 1e-6)
         low, high = self._range
-        return _turbo()[np.clip((values - low) / (high - low) * 255, 0, 255).astype(np.uint8)]
+        return _rainbow()[np.clip((values - low) / (high - low) * 255, 0, 255).astype(np.uint8)]
 
 
 @lru_cache(maxsize=1)
-def _turbo() -> NDArray[np.uint8]:
-    """256 colours of Mikhailov's Turbo (2019), uint8 [256, 3]."""
-    from matplotlib import colormaps
-
-    return (colormaps["turbo"](np.arange(256))[:, :3] * 255).astype(np.uint8)
+def _rainbow() -> NDArray[np.uint8]:
+    """256 colours through ANCHORS, uint8 [256, 3]."""
+    places = np.linspace(0, 255, len(ANCHORS))
+    channels = [np.interp(np.arange(256), places, channel) for channel in np.array(ANCHORS).T]
+    return np.stack(channels, axis=1).astype(np.uint8)
