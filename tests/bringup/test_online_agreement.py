@@ -1,8 +1,5 @@
 """The nodes say to the bit what the library says, of every frame that was not dropped."""
 
-import subprocess
-import sys
-
 import pytest
 
 from perception.bringup.evaluate.online import OnlineOptions, online_outcomes
@@ -13,26 +10,17 @@ from perception.evaluation.models import find_models
 from perception.evaluation.offline.outcomes import OfflineOptions, offline_outcomes
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
-#: The sensor turns 20 times a second.
 FRAMES = 6
 #: Bag seconds a second: slow enough that nothing is dropped, for three networks on a busy machine.
 RATE = 0.03
 
 
-@pytest.fixture(scope="module")
-def bag(tmp_path_factory):
-    bag = tmp_path_factory.mktemp("online") / "drive"
-    words = ("--out", bag, "--sensor", "nuscenes32", "--seed", "5", "--duration-s", "0.3")
-    subprocess.run([sys.executable, "-m", "perception.cli", "simulate", *map(str, words)], check=True, timeout=120)
-    return bag
-
-
-def test_both_modes_make_the_same_records(bag, tmp_path):
+def test_both_modes_make_the_same_records(short_bag, tmp_path):
     models = find_models(["spvcnn_street", "flatformer_street", "boxes=pointpillars_street"])
     judges = {model.name: Judge.of_bundle(model.description) for model in models}
-    offline = [record for _, record in offline_outcomes([RecordedDrive(bag)], models, OfflineOptions(workers=1))]
+    offline = [record for _, record in offline_outcomes([RecordedDrive(short_bag)], models, OfflineOptions(workers=1))]
     options = OnlineOptions(GraphOptions(tmp_path / "logs"), RATE)
-    outcomes = list(online_outcomes([RecordedDrive(bag)], models, options))
+    outcomes = list(online_outcomes([RecordedDrive(short_bag)], models, options))
 
     online = [judges[outcome.model].judge(outcome) for outcome in outcomes]
     assert len(online) == FRAMES * len(models)

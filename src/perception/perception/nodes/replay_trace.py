@@ -44,7 +44,7 @@ class ReplayTrace(AbstractContextManager["ReplayTrace"]):
 
     def __init__(self, path: Path | None, topics: Collection[str]) -> None:
         self._topics = frozenset(topics)
-        self._file: IO[str] | None = None if path is None else path.open("w", newline="", encoding="utf-8")
+        self._file: IO[str] | None = None if path is None else path.open("w", 1, newline="", encoding="utf-8")
         self._rows = None if self._file is None else csv.writer(self._file)
 
     def __exit__(
