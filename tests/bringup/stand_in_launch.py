@@ -5,8 +5,10 @@ Only what those packages accept is accepted here: the signatures follow launch 3
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -65,10 +67,12 @@ class ExecuteProcess:
         output: str = "log",
         respawn: bool = False,
         respawn_delay: float | None = None,
+        sigterm_timeout: str = "5",
         on_exit: Any = None,
     ) -> None:
         assert all(isinstance(word, str) for word in cmd)
-        self.cmd, self.additional_env, self.output = cmd, additional_env, output
+        assert isinstance(sigterm_timeout, str)
+        self.cmd, self.additional_env, self.output, self.sigterm_timeout = cmd, additional_env, output, sigterm_timeout
         self.respawn, self.respawn_delay, self.on_exit = respawn, respawn_delay, on_exit
 
 
@@ -90,6 +94,16 @@ class Node(ExecuteProcess):
         self.package, self.executable, self.name, self.namespace = package, executable, name, namespace
         self.parameters, self.remappings = parameters, remappings
         self.arguments, self.ros_arguments = arguments, ros_arguments
+
+
+def load(launch_file: Path) -> ModuleType:
+    """Run a launch file, as `ros2 launch` does."""
+    specification = importlib.util.spec_from_file_location(launch_file.stem.replace(".", "_"), launch_file)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
 
 
 def install(monkeypatch: pytest.MonkeyPatch) -> None:

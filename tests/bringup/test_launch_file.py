@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import sys
 from pathlib import Path
@@ -26,12 +25,7 @@ def launch_file(top: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         monkeypatch.delenv(name, raising=False)
     for name in ("RMW_IMPLEMENTATION", "ROS_DISTRO"):
         monkeypatch.delenv(name, raising=False)
-    specification = importlib.util.spec_from_file_location("bringup_launch", top / "launch" / "bringup.launch.py")
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    return stand_in_launch.load(top / "launch" / "bringup.launch.py")
 
 
 def launched(module: ModuleType, *words: str) -> tuple[BringupDescription, list[Any]]:

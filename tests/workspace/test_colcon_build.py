@@ -41,6 +41,11 @@ def test_colcon_builds_every_package(top: Path, tmp_path: Path, options: list[st
     prefix = tmp_path / "install" / "perception"
     for node in ("segmentation", "detection"):
         assert (prefix / "lib" / "perception" / node).is_file()
-    for file in ("launch/bringup.launch.py", "config/bringup.yaml", "config/models/spvcnn_street/bundle.yaml"):
+    for file in (
+        "launch/bringup.launch.py",
+        "launch/evaluate.launch.py",
+        "config/bringup.yaml",
+        "config/models/spvcnn_street/bundle.yaml",
+    ):
         assert (prefix / "share" / "perception" / file).read_text() == (top / file).read_text()
     assert list((tmp_path / "install" / "perception_kernels" / "lib").glob("libperception_kernels.so*"))
