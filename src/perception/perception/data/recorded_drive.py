@@ -98,7 +98,8 @@ class RecordedDrive:
     @property
     def losses(self) -> list[str]:
         """What of the bag could not be read or used, one sentence each; complete once `frames` has ended."""
-        problems = self._problems + (self._surroundings.summary() if self._surroundings else Counter())
+        # The larger of two counts: the same damage is met by each that reads the file.
+        problems = self._problems | (self._surroundings.summary() if self._surroundings else Counter())
         told = [f"{problem} ({count} times)" if count > 1 else problem for problem, count in problems.items()]
         return [*self.recording.losses, *self._missing(), *told]
 

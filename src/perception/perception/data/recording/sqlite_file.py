@@ -12,10 +12,11 @@ from perception.data.recording.messages import Channel, Contents, RawMessage
 
 #: After so many rows in a row that cannot be read, the file is taken to end there. A page of the tree above the rows
 #: that is lost takes some thousand rows with it.
-MOST_UNREADABLE_ROWS = 100_000
-SELECT_MESSAGES = """
+MOST_UNREADABLE_ROWS = 10_000
+#: One row at a time: sqlite3 steps on to the next row before it hands one out, and loses it where the next is damaged.
+SELECT_NEXT = """
     SELECT id, topic_id, timestamp, data FROM messages
-    WHERE id > ? AND topic_id IN (SELECT value FROM json_each(?)) ORDER BY id
+    WHERE id > ? AND topic_id IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT 1
 """
 
 
@@ -72,14 +73,16 @@ class SqliteFile:
         last_id, unreadable = 0, 0
         while unreadable < MOST_UNREADABLE_ROWS:
             try:
-                for row in self._database.execute(SELECT_MESSAGES, (last_id, topic_ids)):
-                    yield row
-                    last_id, unreadable = row["id"], 0
-                break
+                row = self._database.execute(SELECT_NEXT, (last_id, topic_ids)).fetchone()
             except sqlite3.DatabaseError as error:
                 if not unreadable:
                     on_damage(f"{self._path.name} is damaged or cut short ({error})")
                 last_id, unreadable = last_id + 1, unreadable + 1
+                continue
+            if row is None:
+                return
+            yield row
+            last_id, unreadable = row["id"], 0
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -39,6 +39,7 @@ class Surroundings:
 
     Attributes:
         problems: sentences about what could not be used -> how often.
+        damage: sentences about places that could not be read.
     """
 
     def __init__(
@@ -53,16 +54,17 @@ class Surroundings:
         is_same = self._is_same = truth is recording
         self._base_frame = base_frame
         self.problems: Counter[str] = Counter()
+        self.damage: set[str] = set()
         self._poses = Poses(fixed_frame)
         self._boxes = BoxTruth(topics.objects, self._poses, tolerance_ns)
         self._pose_topics = {DYNAMIC_TOPIC, STATIC_TOPIC, topics.odometry}
         truth_topics, labelled = {topics.objects, topics.velocities}, {topics.labelled_points}
         near = self._pose_topics | truth_topics if is_same else self._pose_topics
-        self._streams = [ReadAhead(lambda: recording.messages(near), HORIZON_NS, True)]
+        self._streams = [ReadAhead(lambda: recording.messages(near, self.damage.add), HORIZON_NS, True)]
         if not is_same:
-            self._streams.append(ReadAhead(lambda: truth.messages(truth_topics), HORIZON_NS, False))
+            self._streams.append(ReadAhead(lambda: truth.messages(truth_topics, self.damage.add), HORIZON_NS, False))
         self._labels_stream = ReadAhead(
-            lambda: truth.messages(labelled), HORIZON_NS if is_same else 0, is_same, LABELS_AHEAD
+            lambda: truth.messages(labelled, self.damage.add), HORIZON_NS if is_same else 0, is_same, LABELS_AHEAD
         )
         self._labelled: deque[Any] = deque(maxlen=LABELS_HELD)
 
@@ -86,7 +88,7 @@ class Surroundings:
 
     def summary(self) -> Counter[str]:
         """What could not be read or used -> how often."""
-        total = self.problems.copy()
+        total = Counter(self.damage) + self.problems
         for stream in (*self._streams, self._labels_stream):
             total.update({f"messages on {topic} cannot be read": count for topic, count in stream.unreadable.items()})
         total.update(f"true boxes cannot be used: {reason}" for reason in self._boxes.unusable.values())
