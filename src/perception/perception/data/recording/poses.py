@@ -18,13 +18,17 @@ from perception.data.transforms import TransformBuffer, TransformError
 DYNAMIC_TOPIC, STATIC_TOPIC = "/tf", "/tf_static"
 #: Where links that hold for ever begin: nothing in a bag was stamped before.
 ALWAYS_NS = 0
+#: A tree of moving frames remembers so much; what is stamped later than that after all before it begins a new one.
+HISTORY_S = 10.0
+#: Trees that are kept: clouds may have been recorded before a jump that was read ahead of them, or amid two.
+TREES_KEPT = 3
 
 
 class Poses:
     """The transforms of a bag around a moment, moving ones interpolated as tf does.
 
-    Odometry counts where /tf says nothing about its child frame. Stamps that jump back begin a new tree of moving
-    frames; the one before is kept for the clouds that were recorded before the jump.
+    Odometry counts where /tf says nothing about its child frame. Stamps that jump begin a new tree of moving frames;
+    those before are kept for a while, for the clouds that were recorded before the jump.
 
     Args:
         fixed_frame: in which the world stands still.
@@ -35,8 +39,8 @@ class Poses:
         self._fixed_links: dict[str, tuple[str, Any]] = {}
         self._tree = StaticTree()
         self._moving_children: set[str] = set()
-        self._buffers: deque[TransformBuffer] = deque([TransformBuffer()], maxlen=2)
-        self._newest_ns = ALWAYS_NS
+        self._buffers: deque[TransformBuffer] = deque([TransformBuffer(HISTORY_S)], maxlen=TREES_KEPT)
+        self._newest_ns: int | None = None
 
     def add(self, topic: str, message: Any) -> None:
         """Take a message of /tf, /tf_static or an odometry.
@@ -118,11 +122,12 @@ class Poses:
 
     def _add_moving(self, stamped: Any, translation: Any, rotation: Any) -> None:
         stamp_ns = stamp_ns_of(stamped)
-        if stamp_ns < self._newest_ns - JUMP_NS:
-            self._buffers.append(TransformBuffer())
+        ahead_ns = 0 if self._newest_ns is None else stamp_ns - self._newest_ns
+        if not -JUMP_NS <= ahead_ns <= HISTORY_S * 1e9:
+            self._buffers.append(TransformBuffer(HISTORY_S))
             self._add_fixed_links(self._buffers[-1])
             self._newest_ns = stamp_ns
-        self._newest_ns = max(self._newest_ns, stamp_ns)
+        self._newest_ns = max(self._newest_ns or stamp_ns, stamp_ns)
         parent, child = stamped.header.frame_id.lstrip("/"), stamped.child_frame_id.lstrip("/")
         self._buffers[-1].add(parent, child, stamp_ns, _values(translation), _values(rotation))
 
