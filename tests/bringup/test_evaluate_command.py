@@ -79,6 +79,17 @@ def test_conditions(bag, tmp_path, capsys, condition, code):
     assert (tmp_path / "frames" / "other.jsonl").read_text().count("\n") == 1
 
 
+def test_which_objects_count(bag, tmp_path):
+    words = ["--models", "flatformer_street", "--limit", "1", "--workers", "1", "--out", str(tmp_path)]
+    objects = []
+    for criteria in ([], ["--range-m", "25", "--least-points", "30"]):
+        assert main(["evaluate", str(bag), *words, *criteria]) == 0
+        detection = json.loads((tmp_path / "metrics.json").read_text())["models"][0]["detection"]
+        objects.append(sum(figures["objects"] for figures in detection["by_class"].values()))
+    assert (detection["range_m"], detection["least_points"]) == (25, 30)
+    assert objects[0] > objects[1] > 0
+
+
 def test_results_as_bags(bag, tmp_path):
     words = ["--models", *MODELS, "--out", str(tmp_path), "--workers", "1", "--limit", "2", "--write-bags"]
     for _ in range(2):  # a second run takes the place of the first

@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 from rich.console import Console
 
 from perception.configuration import ConfigurationError
+from perception.evaluation.criteria import DetectionCriteria
 from perception.evaluation.drives import EvaluatedDrive
 from perception.evaluation.interruption import Interruption
 from perception.evaluation.machine import describe_machine
@@ -49,6 +50,7 @@ class Evaluation:
         drives: what is read.
         mode, workers, rate: as of RunDescription.
         limit: frames of each bag at most; None: all.
+        criteria: which objects count.
         notes: sentences about what the figures do not say.
         problems: of a network and a reason for drops, what was said first; read in the end.
         resources: what each network took, by name; asked in the end.
@@ -62,6 +64,7 @@ class Evaluation:
     workers: int | None = None
     rate: float | None = None
     limit: int | None = None
+    criteria: DetectionCriteria = field(default_factory=DetectionCriteria)
     notes: Sequence[str] = ()
     problems: Mapping[tuple[str, str], str] = field(default_factory=dict)
     resources: Callable[[], Mapping[str, ResourceUsage]] = dict
@@ -97,7 +100,7 @@ def evaluate(evaluation: Evaluation, stream: Generator[Judged, None, None], cons
         ConfigurationError: the stream ended with one before anything came.
     """
     started_s = time.monotonic()
-    worst, tally = WorstFrames(evaluation.models), _Tally()
+    worst, tally = WorstFrames(evaluation.models, criteria=evaluation.criteria), _Tally()
     files = _new_files(evaluation)
     problem = ""
     with Interruption() as interruption, ExitStack() as stack:
@@ -119,7 +122,7 @@ def evaluate(evaluation: Evaluation, stream: Generator[Judged, None, None], cons
     partial = bool(interruption.signal or problem)
     results = EvaluationResults(
         run=_describe_run(evaluation, tally, partial, time.monotonic() - started_s),
-        models=summarize(read_records(files.values()), evaluation.models, evaluation.resources()),
+        models=summarize(read_records(files.values()), evaluation.models, evaluation.resources(), evaluation.criteria),
         notes=tuple(_notes(evaluation, interruption.signal, problem)),
     )
     with console.status("drawing the report"):

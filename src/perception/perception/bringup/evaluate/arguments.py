@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from perception.data.bag_types import Topics
+from perception.evaluation.criteria import DetectionCriteria
 
 #: Option -> what it names; of Topics.
 TOPIC_OPTIONS = {
@@ -32,8 +33,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--fail-if", action="append", default=[], metavar="CONDITION", help='exit with 1 when it holds, such as '
            '"mAP < 0.5" or "latency.total.p99 > 100"; may be given several times')  # fmt: skip
     option("--write-bags", action="store_true", help="also write inputs, truth and results as bags")
+    _add_criteria(parser)
     _add_modes(parser)
     _add_topics(parser)
+
+
+def _add_criteria(parser: argparse.ArgumentParser) -> None:
+    group, default = parser.add_argument_group("objects that count"), DetectionCriteria()
+    group.add_argument("--range-m", type=_positive, default=default.range_m, metavar="M", help="no farther from the "
+                       "sensor than this, seen from above (default: %(default)g)")  # fmt: skip
+    group.add_argument("--least-points", type=_natural, default=default.least_points, metavar="N", help="need not be "
+                       "found where they show fewer LiDAR points (default: %(default)s)")  # fmt: skip
 
 
 def _add_modes(parser: argparse.ArgumentParser) -> None:
@@ -65,9 +75,13 @@ def topics_of(arguments: argparse.Namespace) -> Topics:
 
 
 def _count(text: str) -> int:
+    return _natural(text, 1)
+
+
+def _natural(text: str, least: int = 0) -> int:
     value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text}")
+    if value < least:
+        raise argparse.ArgumentTypeError(f"expected {least} or more, got {text}")
     return value
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -15,6 +15,7 @@ from perception.bringup.graph.children import GraphError
 from perception.bringup.graph.running import GraphOptions
 from perception.configuration import ConfigurationError
 from perception.data.recorded_drive import RecordedDrive
+from perception.evaluation.criteria import DetectionCriteria
 from perception.evaluation.judging import Judge
 from perception.evaluation.models import EvaluatedModel
 from perception.evaluation.resources import ResourceSampler, merged_usage
@@ -48,6 +49,8 @@ def evaluate_online(
         watch=watch,
         say=lambda text: console.print(text, markup=False),
     )
+    criteria = DetectionCriteria(range_m=arguments.range_m, least_points=arguments.least_points)
+    judges = {model.name: Judge.of_bundle(model.description, arguments.label_set, criteria) for model in models}
     evaluation = Evaluation(
         out=arguments.out,
         models=models,
@@ -55,16 +58,19 @@ def evaluate_online(
         mode="online",
         rate=options.rate,
         limit=options.limit,
+        criteria=criteria,
         notes=(SHARED_GRAPH,) * (len(models) > 1),
         resources=lambda: {model.name: merged_usage(used) for model in models} if used else {},
     )
-    return evaluate(evaluation, _judged(drives, models, options, arguments.label_set), console)
+    return evaluate(evaluation, _judged(drives, models, options, judges), console)
 
 
 def _judged(
-    drives: Sequence[RecordedDrive], models: Sequence[EvaluatedModel], options: OnlineOptions, label_set: str | None
+    drives: Sequence[RecordedDrive],
+    models: Sequence[EvaluatedModel],
+    options: OnlineOptions,
+    judges: Mapping[str, Judge],
 ) -> Generator[Judged, None, None]:
-    judges = {model.name: Judge.of_bundle(model.description, label_set) for model in models}
     try:
         for outcome in online_outcomes(drives, models, options):
             yield outcome, judges[outcome.model].judge(outcome)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from perception.data.recorded_drive import RecordedDrive
+from perception.evaluation.criteria import DetectionCriteria
 from perception.evaluation.models import EvaluatedModel
 from perception.evaluation.offline.network import NetworkSettings
 from perception.evaluation.offline.outcomes import OfflineOptions, offline_outcomes
@@ -31,6 +32,7 @@ def evaluate_offline(
         workers=arguments.workers or _default_workers(arguments.device),
         limit=arguments.limit,
         label_set=arguments.label_set,
+        criteria=DetectionCriteria(range_m=arguments.range_m, least_points=arguments.least_points),
         networks=NetworkSettings(device=arguments.device),
         on_problem=lambda model, reason, problem: problems.setdefault((model, reason), problem),
     )
@@ -47,6 +49,7 @@ def evaluate_offline(
             mode="offline",
             workers=options.workers,
             limit=options.limit,
+            criteria=options.criteria,
             notes=(SHARED_RESOURCES,) * (len(models) > 1),
             problems=problems,
             resources=resources,

@@ -11,6 +11,7 @@ from perception.bundle.format import DetectionDescription
 from perception.data.drive import DriveFrame
 from perception.data.sweep_history import PastSweep, Sweep, SweepHistory
 from perception.data.transforms import TransformError
+from perception.evaluation.criteria import DetectionCriteria
 from perception.evaluation.judging import Judge
 from perception.evaluation.models import EvaluatedModel
 from perception.evaluation.offline.network import NetworkSettings, OfflineNetwork
@@ -52,7 +53,13 @@ class Answer:
 class FrameEvaluator:
     """All networks of a run, with those who judge them."""
 
-    def __init__(self, models: Sequence[EvaluatedModel], settings: NetworkSettings, label_set: str | None) -> None:
+    def __init__(
+        self,
+        models: Sequence[EvaluatedModel],
+        settings: NetworkSettings,
+        label_set: str | None = None,
+        criteria: DetectionCriteria | None = None,
+    ) -> None:
         """Start the networks.
 
         Raises:
@@ -60,7 +67,7 @@ class FrameEvaluator:
         """
         self._networks = [OfflineNetwork(model, settings) for model in models]
         self._sweeps = [sweeps_of(model) for model in models]
-        self._judges = [Judge.of_bundle(model.description, label_set) for model in models]
+        self._judges = [Judge.of_bundle(model.description, label_set, criteria) for model in models]
 
     def __call__(self, job: FrameJob, number: int) -> Answer:
         """Give a frame to the network of this number, and judge what it says."""

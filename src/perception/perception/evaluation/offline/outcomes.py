@@ -9,6 +9,7 @@ from functools import partial
 from itertools import islice
 
 from perception.configuration import ConfigurationError
+from perception.evaluation.criteria import DetectionCriteria
 from perception.evaluation.drives import EvaluatedDrive
 from perception.evaluation.models import EvaluatedModel
 from perception.evaluation.offline.jobs import Answer, FrameEvaluator, FrameJob, frame_jobs
@@ -28,6 +29,7 @@ class OfflineOptions:
         workers: processes; by default one a core.
         limit: frames of each bag at most; None: all.
         label_set: in whose classes labels are judged; None: the network's own.
+        criteria: which objects count.
         networks: how networks are run.
         on_problem: told of frames that gave no result: network, reason, and a sentence.
     """
@@ -35,6 +37,7 @@ class OfflineOptions:
     workers: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
     limit: int | None = None
     label_set: str | None = None
+    criteria: DetectionCriteria = field(default_factory=DetectionCriteria)
     networks: NetworkSettings = field(default_factory=NetworkSettings)
     on_problem: Callable[[str, str, str], object] = lambda model, reason, problem: None
 
@@ -61,7 +64,7 @@ def offline_outcomes(
         for drive in drives
         for job in frame_jobs(drive.name, islice(drive.frames(), options.limit), models)
     )
-    start = partial(FrameEvaluator, models, options.networks, options.label_set)
+    start = partial(FrameEvaluator, models, options.networks, options.label_set, options.criteria)
     with WorkerPool(start, options.workers) as pool:
         for job, answers in pool.answers(jobs):
             for model, answer in zip(models, answers, strict=True):
