@@ -9,6 +9,7 @@ REASONS = {
     "processing_failed": "the network failed on this cloud",
     "deactivated": "the node was not active",
     "no_subscriber": "nobody listened to the node's results",
+    "not_replayed": "the replay did not publish the cloud",
     "lost_before_node": "the middleware lost the cloud on its way to the node",
     "lost_after_node": "the node published a result that did not reach the recorder",
     "wrong_length": "the result did not have one label a point",
