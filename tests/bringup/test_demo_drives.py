@@ -1,10 +1,12 @@
 """The demo's bags: reused when nothing has changed, and the real scan as a bag."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from perception.bringup.demo import drives
-from perception.bringup.demo.drives import drive_bag, scan_bag, simulate
+from perception.bringup.demo.drives import SCAN_COPIES, drive_bag, scan_bag, simulate
 from perception.bringup.graph.children import GraphError
 from perception.classes import SEMANTIC_KITTI_CLASSES
 from perception.configuration import ConfigurationError
@@ -48,16 +50,19 @@ def test_a_new_drive_replaces_the_outdated_one_and_no_other(tmp_path):
     assert all(other.exists() for other in others)
 
 
-def test_a_real_scan_becomes_a_bag_of_one_frame(scan, tmp_path):
-    [frame] = bags.read_drive(scan_bag(tmp_path, scan, scan.with_suffix(".label")))
-    np.testing.assert_array_equal(frame.frame.cloud.points, POINTS)
-    assert [SEMANTIC_KITTI_CLASSES[index] for index in frame.class_ids[:2]] == ["car", "road"]
-    assert frame.class_ids[2] == 255
+def test_a_real_scan_becomes_a_bag_that_holds_it_several_times(scan, tmp_path):
+    frames = list(bags.read_drive(scan_bag(tmp_path, scan, scan.with_suffix(".label"))))
+    stamps_ns = [frame.frame.stamp_ns for frame in frames]
+    assert [later - earlier for earlier, later in pairwise(stamps_ns)] == [1_000_000_000] * (SCAN_COPIES - 1)
+    for frame in frames:
+        np.testing.assert_array_equal(frame.frame.cloud.points, POINTS)
+        assert [SEMANTIC_KITTI_CLASSES[index] for index in frame.class_ids[:2]] == ["car", "road"]
+        assert frame.class_ids[2] == 255
 
 
 def test_a_scan_without_labels_has_no_truth(scan, tmp_path):
-    [frame] = bags.read_drive(scan_bag(tmp_path, scan, None))
-    assert frame.class_ids is None
+    frames = list(bags.read_drive(scan_bag(tmp_path, scan, None)))
+    assert [frame.class_ids for frame in frames] == [None] * SCAN_COPIES
 
 
 def test_a_scan_that_cannot_be_used_is_refused_in_one_line(scan, tmp_path):

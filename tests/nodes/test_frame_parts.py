@@ -1,6 +1,8 @@
-"""Messages that belong to one frame find each other."""
+"""Messages that belong to one frame find each other, and counts say when all have come."""
 
-from perception.nodes.recorded import FrameParts
+import pytest
+
+from perception.nodes.recorded import FrameParts, NodeCounts
 
 
 def test_a_frame_is_whole_when_each_part_has_come():
@@ -24,3 +26,8 @@ def test_only_the_newest_incomplete_frames_are_kept():
     for stamp_ns in (1, 2, 3):
         parts.add(stamp_ns, "boxes", stamp_ns)
     assert parts.take_incomplete() == [2, 3]
+
+
+@pytest.mark.parametrize(("published", "dropped", "settled"), [(5, 4, False), (6, 4, True), (0, 0, False)])
+def test_a_node_is_settled_when_every_cloud_has_met_its_end(published, dropped, settled):
+    assert NodeCounts(10, published, {"superseded": dropped}).is_settled is settled

@@ -17,6 +17,8 @@ from perception.data.kitti_vehicle import BASE_FROM_LIDAR, START_NS
 from perception.data.simulation.settings import load_sensor
 from perception.types import Frame, PointCloud
 
+#: How often a real scan is in its bag: of a bag's clouds the very first may be lost on its way to the node.
+SCAN_COPIES, SCAN_PERIOD_NS = 3, 1_000_000_000
 #: At the same time; more would only compete for two cores.
 SIMULATORS = 2
 SIMULATION_TIMEOUT_S = 120.0
@@ -68,7 +70,7 @@ def _simulator(bag: Path, sensor: str, seed: int, duration_s: float, logs: Path)
 
 
 def scan_bag(folder: Path, scan: Path, labels: Path | None) -> Path:
-    """Write a real scan in SemanticKITTI's format as a bag of one frame.
+    """Write a real scan in SemanticKITTI's format as a bag of SCAN_COPIES frames, a second apart.
 
     Raises:
         ConfigurationError: a file cannot be read, or there is not one label a point.
@@ -77,12 +79,16 @@ def scan_bag(folder: Path, scan: Path, labels: Path | None) -> Path:
     if not len(points):
         raise ConfigurationError(f"{scan}: holds no points")
     class_ids, instance_ids = semantic_kitti.read_labels(labels, len(points)) if labels else (None, None)
-    frame = DriveFrame(
-        frame=Frame(PointCloud(points), START_NS, "lidar"),
-        base_from_lidar=BASE_FROM_LIDAR,
-        class_ids=class_ids,
-        instance_ids=instance_ids,
+    cloud = PointCloud(points)
+    frames = (
+        DriveFrame(
+            frame=Frame(cloud, START_NS + number * SCAN_PERIOD_NS, "lidar"),
+            base_from_lidar=BASE_FROM_LIDAR,
+            class_ids=class_ids,
+            instance_ids=instance_ids,
+        )
+        for number in range(SCAN_COPIES)
     )
     bag = folder / f"scan_{scan.stem}"
-    bags.write_drive(bag, [frame], overwrite=True)
+    bags.write_drive(bag, frames, overwrite=True)
     return bag
