@@ -2,7 +2,7 @@
 
 import pytest
 
-from perception.evaluation.report.charts import confusion_rows, histogram, tick_values, timeline
+from perception.evaluation.report.charts import confusion_rows, histogram, tick_values
 from perception.evaluation.report.curves import precision_recall
 from perception.evaluation.report.reasons import explained
 from perception.evaluation.results import PrecisionRecall
@@ -18,15 +18,6 @@ def test_ticks_are_round_and_end_at_most_at_the_maximum(maximum):
 
 def test_an_axis_of_nothing_has_its_origin():
     assert tick_values(0.0) == [0.0]
-
-
-def test_stages_stack_to_the_frames_total():
-    chart = timeline([{"a": 10.0, "b": 30.0}, {"a": 20.0}], width=100, height=80)
-    first, second = [[box for box in chart.rectangles if box.x == x] for x in (0.0, 50.0)]
-    assert [box.height for box in first] == [20.0, 60.0]
-    assert (first[0].y, first[1].y) == (60.0, 0.0)
-    assert [(box.y, box.height) for box in second] == [(40.0, 40.0)]
-    assert first[0].color == second[0].color != first[1].color
 
 
 def test_every_frame_is_in_one_bar():
@@ -68,7 +59,6 @@ def test_reasons_are_explained_by_their_first_word():
 
 
 def test_charts_of_nothing_are_empty():
-    assert timeline([]).rectangles == ()
     assert all(box.height == 0 for box in histogram([]).rectangles)
 
 
