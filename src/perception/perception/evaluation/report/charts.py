@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,25 +94,6 @@ def tick_values(maximum: float, about: int = 5) -> list[float]:
     magnitude = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * magnitude for factor in (1, 2, 5, 10) if factor * magnitude >= raw)
     return [step * index for index in range(int(maximum / step + 1e-9) + 1)]
-
-
-def timeline(frames: Sequence[Mapping[str, float]], width: float = 1000.0, height: float = 240.0) -> Chart:
-    """One column a frame, its stages stacked, in milliseconds."""
-    stages = list(dict.fromkeys(stage for frame in frames for stage in frame))
-    highest_ms = max((sum(frame.values()) for frame in frames), default=0.0) or 1.0
-    column = width / max(1, len(frames))
-    rectangles = []
-    for index, frame in enumerate(frames):
-        bottom = height
-        for stage, duration_ms in frame.items():
-            tall = height * duration_ms / highest_ms
-            bottom -= tall
-            color = STAGE_COLORS[stages.index(stage) % len(STAGE_COLORS)]
-            hint = f"frame {index + 1}, {stage}: {duration_ms:.1f} ms"
-            rectangles.append(Rectangle(index * column, bottom, column * 0.88, tall, color, hint))
-    y_ticks = [Tick(height * (1 - value / highest_ms), f"{value:g}") for value in tick_values(highest_ms)]
-    x_ticks = [Tick((value - 0.5) * column, f"{value:g}") for value in tick_values(len(frames), 8) if value >= 1]
-    return Chart(width, height, tuple(rectangles), tuple(x_ticks), tuple(y_ticks))
 
 
 def histogram(samples_ms: Sequence[float], width: float = 1000.0, height: float = 240.0, bins: int = 40) -> Chart:
