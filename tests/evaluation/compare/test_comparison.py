@@ -9,9 +9,10 @@ import pytest
 
 from perception.configuration import ConfigurationError
 from perception.evaluation.compare.comparison import ComparisonResults, Difference, Resampling, compare_runs, measured
+from perception.evaluation.compare.notes import notes_on_models
 from perception.evaluation.compare.runs import read_run
 from perception.evaluation.records import FrameRecord
-from tests.evaluation.compare.evaluations import frame, write_run
+from tests.evaluation.compare.evaluations import MACHINE, frame, network, write_run
 
 FEW = Resampling(resamples=200)
 
@@ -91,6 +92,37 @@ def test_without_frames_there_are_no_intervals(tmp_path: Path) -> None:
     assert (one.difference, one.low, one.verdict) == (1, None, "not tested")
     assert results.notes == (f"{first} has no frames/ beside it: differences are without intervals.",)
     assert measured(results)["street"]["delta.latency.total.p50"].significant is None
+
+
+def test_what_else_differs_is_said(tmp_path: Path) -> None:
+    first, second = (read_run(write_run(tmp_path / name, frames([5, 6], triples=[(0, 0, 1)]))) for name in ("a", "b"))
+    machine = MACHINE.model_copy(update={"cpu": "another"})
+    changes = {"mode": "online", "partial": True, "workers": 3, "machine": machine}
+    labels = second.results.models[0].segmentation
+    assert labels is not None
+    model = second.results.models[0].model_copy(
+        update={"segmentation": labels.model_copy(update={"label_set": "nuscenes_lidarseg"})}
+    )
+    results = second.results.model_copy(
+        update={"run": second.results.run.model_copy(update=changes), "models": (model,)}
+    )
+    notes = " ".join(compare_runs(first, second._replace(results=results), (), FEW).notes)
+    for words in ("interrupted", "offline and the other online", "made-up cpu and another", "None and 3 frames",
+                  "street: judged in different classes, semantic_kitti and nuscenes_lidarseg"):  # fmt: skip
+        assert words in notes
+
+
+def test_objects_that_count_are_to_be_the_same() -> None:
+    detection = {"mean_average_precision": None, "by_class": {}, "classes": [], "nuscenes_detection_score": None,
+                 "errors": {}, "frames": 1, "curves": {}, "by_distance": {}, "by_points": {}, "kitti": {}}  # fmt: skip
+    one, other = (
+        network(task="detection", detection={**detection, "range_m": range_m, "least_points": least})
+        for range_m, least in ((50.0, 5), (30.0, 1))
+    )
+    assert list(notes_on_models([(one, one)])) == []
+    (note,) = notes_on_models([(one, other)])
+    assert note == "street: different objects count, those within 50 m of 5 points and those within 30 m of 1 points."
+    assert list(notes_on_models([(one, network())])) == ["street: one is for detection and the other for segmentation."]
 
 
 def test_only_what_both_have_is_compared(tmp_path: Path) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import pydantic
 
 from perception.configuration import ConfigurationError, Settings
+from perception.evaluation.compare.notes import UNPAIRED, notes_on_models, notes_on_runs
 from perception.evaluation.compare.resampling import BLOCK_FRAMES, RESAMPLES, draw_weights, interval
 from perception.evaluation.compare.runs import Run
 from perception.evaluation.compare.samples import ModelSamples
@@ -93,7 +94,8 @@ def compare_runs(first: Run, second: Run, pairs: Sequence[tuple[str, str]], how:
     Raises:
         ConfigurationError: there is no such network, or none that is in both.
     """
-    models = [_compare_models(first, one, second, other, how) for one, other in match_models(first, second, pairs)]
+    matched = match_models(first, second, pairs)
+    models = [_compare_models(first, one, second, other, how) for one, other in matched]
     return ComparisonResults(
         first=str(first.path),
         second=str(second.path),
@@ -101,7 +103,11 @@ def compare_runs(first: Run, second: Run, pairs: Sequence[tuple[str, str]], how:
         resamples=how.resamples,
         seed=how.seed,
         models=tuple(models),
-        notes=tuple(_notes(first, second, models, how)),
+        notes=(
+            *notes_on_runs(first, second),
+            *notes_on_models(matched),
+            *((UNPAIRED,) if any(model.paired is False for model in models) else ()),
+        ),
     )
 
 
@@ -186,18 +192,3 @@ def _difference(
         return found.model_copy(update={"verdict": "not tested" if found.significant is None else "no difference"})
     better = (difference < 0) == less_is_better(name)
     return found.model_copy(update={"verdict": "better" if better else "worse"})
-
-
-def _notes(first: Run, second: Run, models: Sequence[ModelComparison], how: Resampling) -> Iterator[str]:
-    for run in (first, second):
-        if not run.samples:
-            yield f"{run.path} has no frames/ beside it: differences are without intervals."
-        if run.results.run.partial:
-            yield f"{run.path} was interrupted before its end."
-    if any(model.paired is False for model in models):
-        yield "The runs did not see the same frames: each was resampled by itself, which makes intervals wider."
-    runs = first.results.run, second.results.run
-    if runs[0].mode != runs[1].mode:
-        yield f"One run is {runs[0].mode} and the other {runs[1].mode}: their latencies mean different things."
-    if runs[0].machine.cpu != runs[1].machine.cpu:
-        yield f"They ran on different machines: {runs[0].machine.cpu} and {runs[1].machine.cpu}."
