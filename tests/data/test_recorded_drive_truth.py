@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -227,3 +227,26 @@ def test_labels_need_the_same_stamp(tmp_path: Path) -> None:
     labels = [None if frame.class_ids is None else frame.class_ids.tolist() for frame in drive.frames()]
     assert labels == [[0] * 3, None, [2] * 3, None, None, [5] * 3]
     assert drive.losses == ["labelled clouds do not have as many points as the cloud of the same stamp"]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_topics_written_one_after_the_other(
+    tmp_path: Path, full_frame: Callable[..., DriveFrame], order: int, storage: str
+) -> None:
+    """A converter that copied topic by topic: nothing lies beside its cloud."""
+    frames = [full_frame(index, 300) for index in range(60)]
+    entries = odd_bags.entries_of(frames)
+    topics = sorted({topic for _, topic, _, _ in entries})[::order]
+    entries.sort(key=lambda entry: topics.index(entry[1]))
+    if storage == "mcap":
+        drive = RecordedDrive(odd_bags.write_mcap(tmp_path / "drive.mcap", entries))
+    else:
+        drive = RecordedDrive(odd_bags.write_sqlite(tmp_path / "drive", entries))
+    found = list(drive.frames())
+    assert drive.losses == []
+    for frame, true in zip(found, frames, strict=True):
+        assert np.array_equal(frame.class_ids, true.class_ids)
+        assert np.array_equal(frame.objects.centers, true.objects.centers)
+        assert np.allclose(frame.odom_from_base, true.odom_from_base, rtol=0, atol=1e-12)
+        assert np.allclose(frame.base_from_lidar, true.base_from_lidar, rtol=0, atol=1e-12)

@@ -82,7 +82,7 @@ class RecordedDrive:
         """Read the clouds, each with what is known about it; every call begins anew."""
         self._read, self._has_ended, self._last_log_time_ns, self._problems = 0, False, None, Counter()
         surroundings = self._surroundings = Surroundings(
-            self.recording, self.truth, self.topics, *self._frames, self._tolerance_ns
+            self.recording, self.truth, self.points_topic, self.topics, *self._frames, self._tolerance_ns
         )
         for raw in self.recording.messages([self.points_topic], lambda damage: self._problems.update([damage])):
             self._read += 1

@@ -55,12 +55,18 @@ class McapFile:
                 self._count(self._channels[number].topic, count)
             if statistics.message_count:
                 self.contents.span_ns = statistics.message_start_time, statistics.message_end_time
+        for part, index in enumerate(_in_order(summary.chunk_indexes)):
+            for number in index.message_index_offsets:
+                place = self._number, part, 0
+                self.contents.extend(self._channels[number].topic, place, place)
 
     def _scan(self) -> None:
         """Learn from the messages themselves what a file without an index holds."""
-        for _, _, record in self._records(None, lambda damage: None):
+        for part, _, record in self._records(None, lambda damage: None):
             if isinstance(record, Message) and record.channel_id in self._channels:
-                self._count(self._channels[record.channel_id].topic, 1)
+                topic, place = self._channels[record.channel_id].topic, (self._number, part, 0)
+                self._count(topic, 1)
+                self.contents.extend(topic, place, place)
                 first_ns, last_ns = self.contents.span_ns or (record.log_time, record.log_time)
                 self.contents.span_ns = min(first_ns, record.log_time), max(last_ns, record.log_time)
 
@@ -100,7 +106,7 @@ class McapFile:
         self, indexes: list[ChunkIndex], topics: Collection[str] | None, on_damage: Tell
     ) -> Iterator[tuple[int, McapRecord]]:
         with self._path.open("rb") as file:
-            for part, index in enumerate(sorted(indexes, key=lambda index: index.chunk_start_offset)):
+            for part, index in enumerate(_in_order(indexes)):
                 held = {self._channels[number].topic for number in index.message_index_offsets}
                 if topics is not None and held and held.isdisjoint(topics):
                     continue
@@ -138,6 +144,10 @@ class _WholeReads(io.BufferedReader):
 
 def _records_of(file: Any, skip_magic: bool = True) -> Iterator[McapRecord]:
     return StreamReader(file, skip_magic=skip_magic, emit_chunks=True, record_size_limit=1 << 31).records
+
+
+def _in_order(indexes: list[ChunkIndex]) -> list[ChunkIndex]:
+    return sorted(indexes, key=lambda index: index.chunk_start_offset)
 
 
 def _summary(path: Path) -> Summary | None:

@@ -50,11 +50,18 @@ class Contents:
         channels: one a topic; the first where several differ.
         counts: topic -> messages.
         span_ns: log times of the first and the last message; None where there are none.
+        extents: topic -> from where to where in the file its messages lie, at least.
     """
 
     channels: dict[str, Channel] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     span_ns: tuple[int, int] | None = None
+    extents: dict[str, tuple[Position, Position]] = field(default_factory=dict)
+
+    def extend(self, topic: str, first: Position, last: Position) -> None:
+        """Note that messages of a topic lie between two places."""
+        known_first, known_last = self.extents.get(topic, (first, last))
+        self.extents[topic] = min(known_first, first), max(known_last, last)
 
 
 class StorageFile(Protocol):

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from perception.data.bag_types import BagError
 from perception.data.recording.files import BagFiles, find_files, temporary_folder, unpacked
-from perception.data.recording.messages import Channel, RawMessage, StorageFile
+from perception.data.recording.messages import Channel, Position, RawMessage, StorageFile
 from perception.data.recording.sqlite_file import SqliteFile
+
+ANYWHERE: tuple[Position, Position] = (-1, 0, 0), (1 << 62, 0, 0)
 
 
 class Recording:
@@ -48,6 +50,18 @@ class Recording:
     def topics_of(self, message_type: str) -> list[str]:
         """Topics that carry a type, in the order of their names."""
         return sorted(topic for topic, channel in self.channels.items() if channel.message_type == message_type)
+
+    def lies_among(self, topic: str, other: str) -> bool:
+        """Whether messages of one topic were recorded along with those of another, as far as the files tell."""
+        extents = [
+            [file.contents.extents[name] for file in self._files if name in file.contents.extents]
+            for name in (topic, other)
+        ]
+        (first, last), (other_first, other_last) = (
+            (min((one[0] for one in places), default=ANYWHERE[0]), max((one[1] for one in places), default=ANYWHERE[1]))
+            for places in extents
+        )
+        return first <= other_last and other_first <= last
 
     def messages(
         self, topics: Collection[str], on_damage: Callable[[str], None] = lambda damage: None

@@ -19,6 +19,10 @@ SELECT_NEXT = """
     WHERE id > ? AND topic_id IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT 1
 """
 
+SELECT_COUNTS = """
+    SELECT topic_id, count(*) AS count, min(id) AS first, max(id) AS last FROM messages GROUP BY topic_id
+"""
+
 
 class SqliteFile:
     """One .db3 file.
@@ -54,10 +58,11 @@ class SqliteFile:
             yield RawMessage((self._number, 0, row["id"]), self._channels[row["topic_id"]], row["timestamp"], data)
 
     def _summarize(self) -> None:
-        for row in self._rows("SELECT topic_id, count(*) AS count FROM messages GROUP BY topic_id"):
+        for row in self._rows(SELECT_COUNTS):
             if (channel := self._channels.get(row["topic_id"])) is not None:
-                counts = self.contents.counts
+                counts, places = self.contents.counts, [(self._number, 0, row[name]) for name in ("first", "last")]
                 counts[channel.topic] = counts.get(channel.topic, 0) + row["count"]
+                self.contents.extend(channel.topic, places[0], places[1])
         for row in self._rows("SELECT min(timestamp) AS first, max(timestamp) AS last FROM messages"):
             self.contents.span_ns = None if row["first"] is None else (row["first"], row["last"])
 

@@ -14,7 +14,7 @@ from perception.data.drive import DriveFrame
 from perception.data.recording.box_truth import BoxTruth
 from perception.data.recording.messages import RawMessage
 from perception.data.recording.poses import DYNAMIC_TOPIC, STATIC_TOPIC, Poses
-from perception.data.recording.read_ahead import Nearby, ReadAhead
+from perception.data.recording.read_ahead import By, Nearby, ReadAhead
 from perception.data.recording.recording import Recording
 from perception.types import Frame
 
@@ -32,7 +32,8 @@ class Surroundings:
     Args:
         recording: the bag of the clouds.
         truth: the bag of the truth; the same object where it is the same bag.
-        topics: where things are.
+        points_topic: where the clouds are.
+        topics: where the rest is.
         base_frame: the vehicle's.
         fixed_frame: in which the world stands still.
         tolerance_ns: see BoxTruth.
@@ -46,6 +47,7 @@ class Surroundings:
         self,
         recording: Recording,
         truth: Recording,
+        points_topic: str,
         topics: Topics,
         base_frame: str,
         fixed_frame: str,
@@ -59,22 +61,25 @@ class Surroundings:
         self._boxes = BoxTruth(topics.objects, self._poses, tolerance_ns)
         self._pose_topics = {DYNAMIC_TOPIC, STATIC_TOPIC, topics.odometry}
         truth_topics, labelled = {topics.objects, topics.velocities}, {topics.labelled_points}
-        near = self._pose_topics | truth_topics if is_same else self._pose_topics
-        self._streams = [ReadAhead(lambda: recording.messages(near, self.damage.add), HORIZON_NS, True)]
+        own = self._pose_topics | truth_topics if is_same else self._pose_topics
+        along = {topic for topic in own if recording.lies_among(topic, points_topic)}
+        self._streams = [self._stream(recording, along, "place")]
+        self._streams += [self._stream(recording, {topic}, "log time") for topic in sorted(own - along)]
         if not is_same:
-            self._streams.append(ReadAhead(lambda: truth.messages(truth_topics, self.damage.add), HORIZON_NS, False))
-        self._labels_stream = ReadAhead(
-            lambda: truth.messages(labelled, self.damage.add), HORIZON_NS if is_same else 0, is_same, LABELS_AHEAD
-        )
+            self._streams.append(self._stream(truth, truth_topics, "stamp"))
+        if is_same and recording.lies_among(topics.labelled_points, points_topic):
+            self._labels_stream = self._stream(recording, labelled, "place", HORIZON_NS, LABELS_AHEAD)
+        else:
+            self._labels_stream = self._stream(truth, labelled, "stamp", 0)
         self._labelled: deque[Any] = deque(maxlen=LABELS_HELD)
 
     def frame(self, raw: RawMessage, frame: Frame) -> DriveFrame:
         """Put together what is known about the next cloud."""
         now_ns = raw.log_time_ns if self._is_same else frame.stamp_ns
-        self._boxes.forget(now_ns, HORIZON_NS)
         for stream in self._streams:
             for item in stream.until(raw, frame.stamp_ns):
                 self._take(item)
+        self._boxes.forget(now_ns, HORIZON_NS)
         class_ids, instance_ids = self._labels(raw, frame)
         base_frame, base_from_lidar = self._base(frame)
         return DriveFrame(
@@ -93,6 +98,16 @@ class Surroundings:
             total.update({f"messages on {topic} cannot be read": count for topic, count in stream.unreadable.items()})
         total.update(f"true boxes cannot be used: {reason}" for reason in self._boxes.unusable.values())
         return total
+
+    def _stream(
+        self,
+        recording: Recording,
+        topics: set[str],
+        by: By,
+        horizon_ns: int = HORIZON_NS,
+        most_ahead: int | None = None,
+    ) -> ReadAhead:
+        return ReadAhead(lambda: recording.messages(topics, self.damage.add), by, horizon_ns, most_ahead)
 
     def _take(self, item: Nearby) -> None:
         if item.topic not in self._pose_topics:
