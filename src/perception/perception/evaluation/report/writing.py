@@ -88,4 +88,4 @@ def _environment() -> Environment:
 
 def _beside(folder: Path) -> list[str]:
     """What of an evaluation's files lies in its folder."""
-    return [name for name in (METRICS_FILE, "frames", PICTURES_FOLDER, "bags") if (folder / name).exists()]
+    return [name for name in (METRICS_FILE, "frames", PICTURES_FOLDER, "bags", "logs") if (folder / name).exists()]
