@@ -2,10 +2,11 @@
 
     python benchmarks/detection_quality.py [BUNDLE ...] [--seeds 20] [--out out/bench]
 
-Average precision as nuScenes has it (centres within 0.5, 1, 2 and 4 m, averaged) of every class within 50 m, once of
-objects that show at least 5 points and once of all that show any, and the milliseconds a cloud on this machine. The
-real frames are those of ../shared: one of KITTI, in front of the car only, and one of nuScenes with 32 beams; nobody
-trained on either. Writes out/bench/detection_quality.json, and a picture for each bundle and frame beside it.
+Average precision as `perception evaluate` gives it (nuScenes': centres within 0.5, 1, 2 and 4 m, averaged) of every
+class within 50 m, once of objects that show at least 5 points and once of all that show any, and the milliseconds a
+cloud on this machine. The real frames are those of ../shared: one of KITTI, in front of the car only, and one of
+nuScenes with 32 beams; nobody trained on either. Writes out/bench/detection_quality.json, and a picture for each bundle
+and frame beside it.
 """
 
 from __future__ import annotations
@@ -24,14 +25,21 @@ from rich.progress import track
 from rich.table import Table
 
 from perception.data.boxes import chosen, points_inside
+from perception.data.drive import DriveFrame
+from perception.evaluation.criteria import DetectionCriteria
+from perception.evaluation.judging import Judge
 from perception.evaluation.latency import summarize_stages
 from perception.evaluation.machine import describe_machine
-from perception.evaluation.metrics.detection import DetectionMetrics
+from perception.evaluation.models import EvaluatedModel
+from perception.evaluation.outcomes import FrameOutcome
+from perception.evaluation.records import FrameRecord
 from perception.evaluation.report.detection_pictures import DetectedScan, detection_sheet
+from perception.evaluation.results import DetectionResults
+from perception.evaluation.summary import summarize
 from perception.runtime.starting import load_engine
 from perception.training.clouds import cache_folder, make_clouds, read_clouds, simulated_drive
 from perception.training.data_settings import SeedRange, SimulatedData
-from perception.types import Boxes3D, Frame, PointCloud
+from perception.types import Boxes3D, DetectedObjects, Frame, PointCloud
 
 RANGE_M = 50.0
 #: What an object must show to count.
@@ -66,71 +74,76 @@ def simulated_scans(drives: int, work: Path) -> Iterator[Scan]:
 class Measured(NamedTuple):
     """What a bundle does to the simulated scans."""
 
-    metrics: dict[int, DetectionMetrics]
+    records: list[FrameRecord]
     stages: list[dict[str, float]]
+
+
+def record_of(engine: Any, points: NDArray[np.float32], truth: Boxes3D, found: DetectedObjects) -> FrameRecord:
+    """What an evaluation keeps of a cloud."""
+    moment = DriveFrame(Frame(PointCloud(points)), np.eye(4), objects=truth)
+    return Judge.of_bundle(engine.description).judge(FrameOutcome("clouds", 0, moment, engine.description.name, found))
+
+
+def figures_of(engine: Any, records: Sequence[FrameRecord], least_points: int) -> DetectionResults:
+    """The figures of an evaluation of these clouds."""
+    model = EvaluatedModel(engine.description.name, Path(), engine.description)
+    criteria = DetectionCriteria(range_m=RANGE_M, least_points=least_points)
+    (results,) = summarize(records, [model], criteria=criteria)
+    assert results.detection is not None, "every cloud has a truth"
+    return results.detection
 
 
 def measure(engine: Any, scans: Sequence[Scan]) -> Measured:
     """Detect in all scans; times are of `REPEATS` runs each."""
-    metrics = {least: DetectionMetrics(engine.description.classes, RANGE_M) for least in LEAST_POINTS}
-    stages = []
+    records, stages = [], []
     for scan in track(scans, description=engine.description.name):
         results = [engine.forward(Frame(PointCloud(scan.points))) for _ in range(REPEATS)]
         stages += [result.stage_ms | {"total": sum(result.stage_ms.values())} for result in results]
-        seen = points_inside(scan.points, scan.truth)
-        for least, figures in metrics.items():
-            figures.add(chosen(scan.truth, seen >= least), results[0].boxes)
-    return Measured(metrics, stages)
+        records.append(record_of(engine, scan.points, scan.truth, results[0]))
+    return Measured(records, stages)
 
 
-def in_figures(measured: Measured) -> dict[str, Any]:
+def in_figures(engine: Any, measured: Measured) -> dict[str, Any]:
     """The results as plain data."""
+    figures = {least: figures_of(engine, measured.records, least) for least in LEAST_POINTS}
     precision = {
         f"at_least_{least}_points": {
-            "map": figures.mean_average_precision(),
-            **{
-                name: {"ap": float(row.mean()), "objects": figures.objects(name)}
-                for name, row in zip(figures.class_names, figures.average_precisions(), strict=True)
-            },
+            "map": each.mean_average_precision,
+            **{name: {"ap": one.average_precision, "objects": one.objects} for name, one in each.by_class.items()},
         }
-        for least, figures in measured.metrics.items()
+        for least, each in figures.items()
     }
     return precision | {
         "stage_ms": {name: each.model_dump() for name, each in summarize_stages(measured.stages).items()}
     }
 
 
-def draw(engine: Any, title: str, points: NDArray[np.float32], truth: Boxes3D | None, file: Path) -> Boxes3D:
-    """Detect in one cloud, write the picture of what scores high enough, and return all that was found."""
-    found: Boxes3D = engine.forward(Frame(PointCloud(points))).boxes
-    colors = dict(zip(engine.description.classes, engine.description.colors, strict=True))
-    shown = chosen(found, found.scores >= SHOWN_SCORE)
-    title = f"{engine.description.name}, {title}: score {SHOWN_SCORE} and more"
-    detection_sheet(DetectedScan(title, points, shown, truth, colors)).save(file)
-    return found
-
-
-def expected(points: NDArray[np.float32], truth: Boxes3D, classes: Sequence[str]) -> Boxes3D:
-    """The objects of a bundle's classes that show at least 5 points."""
+def draw(engine: Any, title: str, points: NDArray[np.float32], truth: Boxes3D, file: Path) -> DetectedObjects:
+    """Detect in one cloud, write the picture of what scores high enough and can be expected, and return all."""
+    found: DetectedObjects = engine.forward(Frame(PointCloud(points)))
+    classes = engine.description.classes
+    colors = dict(zip(classes, engine.description.colors, strict=True))
+    shown = chosen(found.boxes, found.boxes.scores >= SHOWN_SCORE)
     known = np.array([name in classes for name in truth.class_names], bool)
-    return chosen(truth, known & (points_inside(points, truth) >= LEAST_POINTS[0]))
+    expected = chosen(truth, known & (points_inside(points, truth) >= LEAST_POINTS[0]))
+    title = f"{engine.description.name}, {title}: score {SHOWN_SCORE} and more"
+    detection_sheet(DetectedScan(title, points, shown, expected, colors)).save(file)
+    return found
 
 
 def on_real_frame(engine: Any, frame: RealFrame, folder: Path) -> dict[str, Any]:
     """What is found in a real frame, against the boxes that can be expected."""
-    classes = engine.description.classes
-    truth = expected(frame.points, frame.truth, classes)
-    found = draw(engine, frame.name, frame.points, truth, folder / f"{engine.description.name}_{frame.name}.png")
-    metrics = DetectionMetrics(classes, RANGE_M)
-    metrics.add(truth, found)
-    shown = chosen(found, found.scores >= SHOWN_SCORE)
+    file = folder / f"{engine.description.name}_{frame.name}.png"
+    found = draw(engine, frame.name, frame.points, frame.truth, file)
+    by_class = figures_of(engine, [record_of(engine, frame.points, frame.truth, found)], LEAST_POINTS[0]).by_class
+    shown = chosen(found.boxes, found.boxes.scores >= SHOWN_SCORE)
     return {
         name: {
-            "ap": round(float(row.mean()), 3) if metrics.objects(name) else None,
-            "objects": metrics.objects(name),
+            "ap": round(by_class[name].average_precision, 3) if name in by_class else None,
+            "objects": by_class[name].objects if name in by_class else 0,
             "found": shown.class_names.count(name),
         }
-        for name, row in zip(classes, metrics.average_precisions(), strict=True)
+        for name in engine.description.classes
     }
 
 
@@ -166,10 +179,9 @@ def main() -> None:
         engine: Any = load_engine(bundle)
         engine.warm_up()
         name = engine.description.name
-        results[name] = in_figures(measure(engine, scans))
+        results[name] = in_figures(engine, measure(engine, scans))
         results[name]["real"] = {frame.name: on_real_frame(engine, frame, arguments.out) for frame in frames}
         title, points, truth = scans[0]
-        truth = expected(points, truth, engine.description.classes)
         draw(engine, title, points, truth, arguments.out / f"{name}_simulated.png")
         engine.close()
     print_table(results)
