@@ -50,3 +50,13 @@ def test_early_is_not_late_and_hours_late_is_counted() -> None:
     assert lateness.percentile_ms(100) == 0.0
     lateness.add(7.2e6)
     assert (lateness.count, lateness.max_ms) == (2, 7.2e6)
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.5])
+def test_a_gap_that_is_skipped_takes_no_time(rate: float) -> None:
+    clock = Clock()
+    pace = Pace(start_ns=100_000_000_000, rate=rate, now_ns=clock)
+    clock.now_ns += 3_000_000_000
+    pace.skip_to(5_000_000_000_000)
+    assert pace.wait_s(5_000_000_000_000) == pytest.approx(0.0)
+    assert pace.wait_s(5_001_000_000_000) == pytest.approx(1 / rate)

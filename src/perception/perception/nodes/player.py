@@ -99,6 +99,7 @@ class Player:
                 pace.restart()
                 self._clock.restart()
                 for message in messages:
+                    self._skip_gap(message.time_ns, pace, report)
                     self._wait_until_due(message.time_ns, pace)
                     if self._stop.is_set():
                         return
@@ -107,6 +108,12 @@ class Player:
                 return
             self._wait_until_due(self._bag.stop_ns, pace)
             report.next_pass()
+
+    def _skip_gap(self, time_ns: int, pace: Pace, report: ReplayReport) -> None:
+        gap_s, longest_s = pace.wait_s(time_ns) * self._options.rate, self._options.max_gap_s
+        if longest_s is not None and gap_s > longest_s:
+            report.say(f"skipping {gap_s:.0f} s without messages")
+            pace.skip_to(time_ns)
 
     def _wait_until_due(self, time_ns: int, pace: Pace) -> None:
         while (wait_s := pace.wait_s(time_ns)) > 0 and not self._stop.wait(min(wait_s, CLOCK_PERIOD_S)):

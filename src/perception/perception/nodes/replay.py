@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="start when each of these topics (none: any topic) has a subscriber; name one twice for two",
     )
     parser.add_argument("--timeout-s", type=positive, default=60.0, help="give up waiting after this (default: 60)")
+    parser.add_argument("--max-gap-s", type=positive, help="skip pauses of the bag that are longer than this")
     parser.add_argument("--trace", type=Path, metavar="FILE", help="write when each message was due and went out (CSV)")
     parser.add_argument("--ros-args", nargs=argparse.REMAINDER, default=(), help="ROS arguments, as for every node")
 

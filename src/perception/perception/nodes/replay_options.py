@@ -22,6 +22,7 @@ class ReplayOptions:
         await_topics: topics that must have a subscriber before the start, as many as each is named; empty: any topic;
             None: do not wait.
         timeout_s: how long to wait for subscribers.
+        max_gap_s: pauses of the bag that are longer than this are skipped; None: none is.
         trace: file that tells when each message was due and went out, see `replay_trace`; None: none.
         ros_arguments: words after `--ros-args`.
     """
@@ -33,6 +34,7 @@ class ReplayOptions:
     clock: bool = True
     await_topics: tuple[str, ...] | None = None
     timeout_s: float = 60.0
+    max_gap_s: float | None = None
     trace: Path | None = None
     ros_arguments: tuple[str, ...] = ()
 
@@ -49,6 +51,7 @@ class ReplayOptions:
             clock=arguments.clock,
             await_topics=None if wait is None else tuple(wait),
             timeout_s=arguments.timeout_s,
+            max_gap_s=arguments.max_gap_s,
             trace=arguments.trace,
             ros_arguments=tuple(arguments.ros_args),
         )

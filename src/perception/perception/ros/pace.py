@@ -26,6 +26,10 @@ class Pace:
         """Start (again) now."""
         self._started_ns = self._now_ns()
 
+    def skip_to(self, time_ns: int) -> None:
+        """Let bag time `time_ns` be now."""
+        self._started_ns = self._now_ns() - round((time_ns - self._start_ns) / self._rate)
+
     def bag_time_ns(self) -> int:
         """Where in the bag the replay should be now."""
         return self._start_ns + round((self._now_ns() - self._started_ns) * self._rate)

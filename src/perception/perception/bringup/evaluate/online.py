@@ -55,8 +55,9 @@ def online_outcomes(
         ConfigurationError: a bag, a bundle or the config file cannot be used; nothing has been started.
         GraphError: the graph does not come up, or one of its processes has died.
     """
-    replays = [Replay.of_bag(drive.path, drive.points_topic, options.rate, options.limit) for drive in drives]
-    options.graph.logs.mkdir(parents=True, exist_ok=True)
+    logs = options.graph.logs
+    logs.mkdir(parents=True, exist_ok=True)
+    replays = [Replay.of_bag(drive.path, logs, drive.points_topic, options.rate, options.limit) for drive in drives]
     options.say(f"bringing {', '.join(model.name for model in models)} up")
     with running_graph([model.folder for model in models], options.graph) as graph:
         nodes = dict(zip((model.name for model in models), graph.recorders, strict=True))
@@ -97,23 +98,18 @@ def _stage_ms(fate: RecordedFrame, cloud: PublishedMessage) -> dict[str, float]:
 
 
 class _Positions:
-    """Finds the clouds of a drive's frames among those that were published, both in the order of recording.
+    """Finds the clouds of a drive's frames among those that were published; those of one stamp in their order.
 
-    The replay also publishes clouds that cannot be read, and which are no frames.
+    The replay also publishes clouds that cannot be read, and which are no frames. And it follows the recorder's clock,
+    while frames come as they lie in the bag.
     """
 
     def __init__(self, clouds: Sequence[PublishedMessage]) -> None:
         self._by_stamp: dict[int, deque[int]] = defaultdict(deque)
         for position, cloud in enumerate(clouds):
             self._by_stamp[cloud.stamp_ns].append(position)
-        self._next = 0
 
     def next_with(self, stamp_ns: int) -> int | None:
         """The position of the next cloud with this stamp; None where none is left."""
-        positions = self._by_stamp.get(stamp_ns, deque())
-        while positions and positions[0] < self._next:
-            positions.popleft()
-        if not positions:
-            return None
-        self._next = positions.popleft() + 1
-        return self._next - 1
+        positions = self._by_stamp.get(stamp_ns)
+        return positions.popleft() if positions else None

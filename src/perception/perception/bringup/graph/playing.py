@@ -13,6 +13,7 @@ from types import TracebackType
 from perception.bringup.graph.children import Child
 from perception.bringup.graph.configuration import POINTS_TOPIC
 from perception.bringup.graph.matching import match
+from perception.bringup.graph.replayable import replayable
 from perception.bringup.graph.running import POLL_S, START_TIMEOUT_S, Graph
 from perception.bringup.graph.spool import Spool
 from perception.nodes.recorded import RecordedFrame
@@ -21,6 +22,8 @@ from perception.ros.bag_selection import SelectedBag, Selection
 
 #: What nodes take beside clouds. The rest of a bag (cameras) would only keep the replay busy.
 TRANSFORM_TOPICS = ("/tf", "/tf_static")
+#: A recorder's clock that is set while it records leaves a gap of hours.
+MAX_GAP_S = 10.0
 #: The last messages may still be on their way to the recorder when the node has counted them.
 ARRIVAL_TIMEOUT_S = 5.0
 #: A replay that is to end with a certain cloud ends so much later; the next one is further away.
@@ -44,12 +47,27 @@ class Replay:
     rate: float
 
     @classmethod
-    def of_bag(cls, bag: Path, points_topic: str = POINTS_TOPIC, rate: float = 1.0, limit: int | None = None) -> Replay:
+    def of_bag(
+        cls,
+        bag: Path,
+        scratch: Path,
+        points_topic: str = POINTS_TOPIC,
+        rate: float = 1.0,
+        limit: int | None = None,
+    ) -> Replay:
         """Say how to play the clouds of a bag, or only so many of them.
 
+        Args:
+            bag: a rosbag2 folder or file, also a damaged one.
+            scratch: folder for what can be saved of such a bag.
+            points_topic: where its clouds are.
+            rate: bag seconds a second.
+            limit: so many clouds; None: all.
+
         Raises:
-            ConfigurationError: the bag cannot be replayed, or has no clouds on this topic.
+            ConfigurationError: nothing of the bag can be replayed, or it has no clouds on this topic.
         """
+        bag = replayable(bag, (points_topic, *TRANSFORM_TOPICS), scratch / f"{bag.name}.replayed")
         with SelectedBag(bag, Selection(topics=(points_topic,))) as selected:
             transforms = [topic for topic in TRANSFORM_TOPICS if topic in selected.recorded]
             last = None if limit is None else next(islice(selected.messages(), limit - 1, None), None)
@@ -61,7 +79,7 @@ class Replay:
     def words(self, subscribers: int, trace: Path) -> list[str]:
         """The command that plays it to so many nodes."""
         words = ["replay", str(self.bag), "--rate", f"{self.rate:g}", "--trace", str(trace)]
-        words += ["--duration-s", f"{self.duration_s:.6f}", "--topics", *self.topics]
+        words += ["--max-gap-s", f"{MAX_GAP_S:g}", "--duration-s", f"{self.duration_s:.6f}", "--topics", *self.topics]
         words += ["--wait-for-subscribers", *self.topics[:1] * subscribers]
         return [*words, "--ros-args", "-r", f"{self.topics[0]}:={POINTS_TOPIC}"]
 
