@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -95,3 +96,26 @@ def test_clouds_come_with_their_messages(tmp_path: Path, full_frame: MakeFrame) 
     for frame in RecordedDrive(tmp_path / "drive").frames():
         message = pickle.loads(pickle.dumps(frame.message))
         assert np.array_equal(decode_point_cloud(message).cloud.points, frame.frame.cloud.points)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_memory_does_not_grow_with_the_bag(tmp_path: Path, full_frame: MakeFrame, kept: bool) -> None:
+    """Also where the index is lost, and the file has to be read through."""
+    frame = full_frame(3, 4000)
+    points = frame.frame.cloud.points.nbytes
+
+    def peak_bytes(count: int) -> int:
+        folder = tmp_path / f"{count}"
+        moments = (replace(frame, frame=replace(frame.frame, stamp_ns=number * 10**8)) for number in range(count))
+        write_drive(folder, moments, compression="zstd")
+        if not kept:
+            (file,) = folder.glob("*.mcap")
+            file.write_bytes(file.read_bytes()[:-40])
+        tracemalloc.start()
+        assert sum(1 for _ in RecordedDrive(folder).frames()) >= count - 12
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return peak
+
+    few, many = peak_bytes(60), peak_bytes(300)
+    assert many - few < points

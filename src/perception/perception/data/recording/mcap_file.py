@@ -10,7 +10,7 @@ from typing import Any
 from mcap.exceptions import EndOfFile
 from mcap.reader import SeekingReader
 from mcap.records import Channel as McapChannel
-from mcap.records import Chunk, ChunkIndex, McapRecord, Message, Schema
+from mcap.records import Chunk, McapRecord, Message, Schema
 from mcap.stream_reader import StreamReader, breakup_chunk
 from mcap.summary import Summary
 
@@ -32,12 +32,14 @@ class McapFile:
         self._number = number
         self._schemas: dict[int, Schema] = {}
         self._channels: dict[int, Channel] = {}
-        self._summary = _summary(path)
+        #: Of each chunk that the index knows: where it begins, and the topics in it; all may be many.
+        self._chunks: list[tuple[int, frozenset[str]]] = []
         self.contents = Contents()
-        if self._summary is None:
+        summary = _summary(path)
+        if summary is None:
             self._scan()
         else:
-            self._use(self._summary)
+            self._use(summary)
 
     def messages(self, topics: Collection[str], on_damage: Tell) -> Iterator[RawMessage]:
         """Read what can be read of some topics; see StorageFile."""
@@ -55,10 +57,12 @@ class McapFile:
                 self._count(self._channels[number].topic, count)
             if statistics.message_count:
                 self.contents.span_ns = statistics.message_start_time, statistics.message_end_time
-        for part, index in enumerate(_in_order(summary.chunk_indexes)):
-            for number in index.message_index_offsets:
-                place = self._number, part, 0
-                self.contents.extend(self._channels[number].topic, place, place)
+        known: dict[frozenset[str], frozenset[str]] = {}
+        for part, index in enumerate(sorted(summary.chunk_indexes, key=lambda index: index.chunk_start_offset)):
+            topics = frozenset(self._channels[number].topic for number in index.message_index_offsets)
+            self._chunks.append((index.chunk_start_offset, known.setdefault(topics, topics)))
+            for topic in topics:
+                self.contents.extend(topic, (self._number, part, 0), (self._number, part, 0))
 
     def _scan(self) -> None:
         """Learn from the messages themselves what a file without an index holds."""
@@ -86,8 +90,7 @@ class McapFile:
 
     def _records(self, topics: Collection[str] | None, on_damage: Tell) -> Iterator[tuple[int, int, McapRecord]]:
         """Yield (chunk, place in it, record); chunks that say they hold nothing of `topics` are not unpacked."""
-        indexes = self._summary.chunk_indexes if self._summary else []
-        parts = self._indexed(indexes, topics, on_damage) if indexes else self._streamed(on_damage)
+        parts = self._indexed(topics, on_damage) if self._chunks else self._streamed(on_damage)
         for part, record in parts:
             for place, inner in enumerate(self._unpacked(record, on_damage)):
                 self._note(inner)
@@ -102,15 +105,12 @@ class McapFile:
             on_damage(f"a chunk of {self._path.name} cannot be unpacked ({_reason(error)})")
             return []
 
-    def _indexed(
-        self, indexes: list[ChunkIndex], topics: Collection[str] | None, on_damage: Tell
-    ) -> Iterator[tuple[int, McapRecord]]:
+    def _indexed(self, topics: Collection[str] | None, on_damage: Tell) -> Iterator[tuple[int, McapRecord]]:
         with self._path.open("rb") as file:
-            for part, index in enumerate(_in_order(indexes)):
-                held = {self._channels[number].topic for number in index.message_index_offsets}
+            for part, (begin, held) in enumerate(self._chunks):
                 if topics is not None and held and held.isdisjoint(topics):
                     continue
-                file.seek(index.chunk_start_offset)
+                file.seek(begin)
                 record = self._next(_records_of(file), on_damage)
                 if record is not None:
                     yield part, record
@@ -144,10 +144,6 @@ class _WholeReads(io.BufferedReader):
 
 def _records_of(file: Any, skip_magic: bool = True) -> Iterator[McapRecord]:
     return StreamReader(file, skip_magic=skip_magic, emit_chunks=True, record_size_limit=1 << 31).records
-
-
-def _in_order(indexes: list[ChunkIndex]) -> list[ChunkIndex]:
-    return sorted(indexes, key=lambda index: index.chunk_start_offset)
 
 
 def _summary(path: Path) -> Summary | None:
