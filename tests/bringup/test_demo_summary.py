@@ -75,11 +75,11 @@ def test_an_interrupted_demo_says_so_first():
 def test_the_real_scan_is_judged_alone(tmp_path):
     (model,) = find_models(["spvcnn_street"])
     settings = DemoSettings(tmp_path, (1,), 1.0, "hdl64e", "spvcnn_street")
-    confusions = {"scan": ((0, 0, 3), (0, 1, 1)), "drive": ((0, 1, 100),)}
-    with RecordWriter(tmp_path / "frames" / "spvcnn_street.jsonl") as writer:
-        for index, (bag, confusion) in enumerate(confusions.items()):
+    confusions = {"spvcnn_street": ((0, 0, 3), (0, 1, 1)), "another": ((0, 1, 100),)}
+    with RecordWriter(tmp_path / "frames" / "scan.jsonl") as writer:
+        for index, (name, confusion) in enumerate(confusions.items()):
             labels = LabelsRecord(sha256="0" * 64, label_set="semantic_kitti", confusion={"0-20 m": confusion})
-            record = FrameRecord(bag=bag, index=index, model=model.name, stamp_ns=0, points=4, labels=labels)
+            record = FrameRecord(bag="scan", index=index, model=name, stamp_ns=0, points=4, labels=labels)
             writer.write(record)
         writer.write(FrameRecord(bag="scan", index=2, model=model.name, stamp_ns=0, points=4, dropped="superseded"))
     real = real_scan(settings, model, "scan")

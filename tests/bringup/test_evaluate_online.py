@@ -66,7 +66,7 @@ def test_every_frame_is_judged_or_dropped_for_a_reason(short_bag, tmp_path):
     assert model["latency_ms"]["end_to_end"]["p50"] > model["latency_ms"]["inference"]["p50"]
     assert model["segmentation"]["frames"] == model["frames"]["out"]
     assert model["resources"]["memory_mib"]["max"] > 10
-    records = list(read_records([tmp_path / "frames" / "spvcnn_street.jsonl"]))
+    records = list(read_records([tmp_path / "frames" / "drive.jsonl"]))
     assert [record.index for record in records] == list(range(FRAMES - 1))
     assert "report.html" in stdout
 

@@ -79,7 +79,7 @@ def test_everything_is_written(tmp_path):
     assert EvaluationResults.model_validate(metrics) == evaluated.results
     assert evaluated.report == tmp_path / "report.html"
     assert evaluated.report.is_file()
-    assert sorted(file.name for file in tmp_path.glob("frames/*")) == ["boxes.jsonl", "raises.jsonl"]
+    assert sorted(file.name for file in tmp_path.glob("frames/*")) == ["drive.jsonl", "empty.jsonl"]
     drive, empty = evaluated.results.run.bags
     assert (drive.frames, drive.labelled_frames, drive.frames_with_objects) == (4, 4, 4)
     assert drive.losses == ("the end is missing",)
@@ -105,7 +105,7 @@ def test_a_signal_leaves_what_was_done(tmp_path, number):
     assert evaluated.results.run.partial
     assert "interrupted" in evaluated.results.notes[0]
     jsonschema.validate(json.loads((tmp_path / "metrics.json").read_text()), json_schema())
-    done = list(read_records([tmp_path / "frames" / "labels.jsonl"]))
+    done = list(read_records([tmp_path / "frames" / "drive.jsonl"]))
     assert [record.index for record in done] == list(range(len(done)))
     assert len(done) == evaluated.results.models[0].frames.in_ <= Interrupting.at
     assert "interrupted" in evaluated.report.read_text()

@@ -1,6 +1,6 @@
 """What is kept of every frame: enough for every figure, little enough to write down as it comes.
 
-A run writes one line of JSON a frame and network into `frames/`; metrics, the report and comparisons between runs
+A run writes one line of JSON a frame and network into `frames/BAG.jsonl`; metrics, the report and comparisons of runs
 are all made from these lines, so that a run that ended early, or on many machines, is judged like any other.
 """
 

@@ -93,7 +93,8 @@ def evaluate(evaluation: Evaluation, stream: Generator[Judged, None, None], cons
 
     Args:
         evaluation: what is evaluated.
-        stream: outcomes and records, such as `offline_outcomes`; closed in the end.
+        stream: outcomes and records, such as `offline_outcomes`; those of a bag in the order of its frames. It is
+            closed in the end.
         console: shows progress.
 
     Raises:
@@ -109,7 +110,7 @@ def evaluate(evaluation: Evaluation, stream: Generator[Judged, None, None], cons
         progress = stack.enter_context(frame_progress(console, _expected(evaluation)))
         try:
             for outcome, record in interruption.items(stream):
-                writers[record.model].write(record)
+                writers[record.bag].write(record)
                 worst.add(outcome, record)
                 tally.add(outcome)
                 for sink in sinks:
@@ -158,12 +159,12 @@ class _Tally:
 
 
 def _new_files(evaluation: Evaluation) -> dict[str, Path]:
-    """Where the records of each network go, in place of an earlier run's."""
+    """Where the records of each bag go, in place of an earlier run's: bags may come at the same time, in any order."""
     folder = evaluation.out / FRAMES_FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     for outdated in folder.glob("*.jsonl"):
         outdated.unlink()
-    return {model.name: folder / f"{model.name}.jsonl" for model in evaluation.models}
+    return {drive.name: folder / f"{drive.name}.jsonl" for drive in evaluation.drives}
 
 
 def _expected(evaluation: Evaluation) -> int:

@@ -94,7 +94,7 @@ def evaluate_drives(
 
 def real_scan(settings: DemoSettings, model: EvaluatedModel, bag: str) -> RealScan:
     """Say what became of a bag that holds a real scan."""
-    records = [one for one in read_records([settings.out / FRAMES_FOLDER / f"{model.name}.jsonl"]) if one.bag == bag]
+    records = [one for one in read_records([settings.out / FRAMES_FOLDER / f"{bag}.jsonl"]) if one.model == model.name]
     (results,) = summarize(records, [model])
     return RealScan(max((one.points for one in records), default=0), results.frames.out, results.segmentation)
 
