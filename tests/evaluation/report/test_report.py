@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from perception.configuration import ConfigurationError
+from perception.evaluation.report import writing
 from perception.evaluation.report.worst_frames import WorstFrames
-from perception.evaluation.report.writing import write_report
+from perception.evaluation.report.writing import embedded_frames, write_report
 from tests.evaluation.report.evaluations import (
     NETWORKS,
     outcome,
@@ -166,6 +167,18 @@ def test_a_broken_record_is_named(tmp_path):
     (tmp_path / "broken.jsonl").write_text("{}\n")
     with pytest.raises(ConfigurationError, match=r"broken\.jsonl:1"):
         write_report(tmp_path, results(), WorstFrames(NETWORKS), [tmp_path / "broken.jsonl"])
+
+
+@pytest.mark.parametrize(("networks", "frames"), [(0, 40), (1, 40), (4, 10), (7, 5), (100, 1)])
+def test_the_more_networks_the_fewer_frames_each_shows(networks, frames):
+    assert embedded_frames(networks) == frames
+
+
+def test_frames_that_the_page_has_no_room_for_are_files_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "MOST_EMBEDDED", 2)
+    report = write_report(tmp_path, results(FRAMES), worst_frames(FRAMES), [write_records(tmp_path, FRAMES)])
+    assert len(Structure.of(report.read_text()).images) == 3 + 1
+    assert len(list((tmp_path / "pictures").iterdir())) == 4
 
 
 def test_a_page_of_many_frames_stays_small(tmp_path):

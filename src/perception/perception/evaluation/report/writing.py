@@ -22,6 +22,8 @@ from perception.evaluation.results import EvaluationResults
 REPORT_FILE = "report.html"
 METRICS_FILE = "metrics.json"
 PICTURES_FOLDER = "pictures"
+#: Pictures of frames in a page, of all networks together: about 150 kB each.
+MOST_EMBEDDED = 40
 
 
 def write_report(folder: Path, results: EvaluationResults, worst: WorstFrames, records: Sequence[Path]) -> Path:
@@ -42,12 +44,13 @@ def write_report(folder: Path, results: EvaluationResults, worst: WorstFrames, r
     folder.mkdir(parents=True, exist_ok=True)
     results.write(folder / METRICS_FILE)
     series = gather(read_records(records), results.models)
+    embedded = embedded_frames(len(results.models))
     sections = [
         ModelSection.of(
             model,
             worst.descriptions[model.name],
             series[model.name],
-            draw_worst(worst, model.name, folder / PICTURES_FOLDER),
+            draw_worst(worst, model.name, folder / PICTURES_FOLDER)[:embedded],
             worst.by_quality(model.name),
         )
         for model in results.models
@@ -55,6 +58,11 @@ def write_report(folder: Path, results: EvaluationResults, worst: WorstFrames, r
     report = folder / REPORT_FILE
     report.write_text(render(results, sections, _beside(folder)), encoding="utf-8")
     return report
+
+
+def embedded_frames(networks: int) -> int:
+    """How many of its worst frames each of so many networks shows in the page; at least one."""
+    return max(1, MOST_EMBEDDED // max(1, networks))
 
 
 def render(results: EvaluationResults, sections: Sequence[ModelSection], beside: Sequence[str] = ()) -> str:
