@@ -5,7 +5,7 @@ Source as in `perception.evaluation.metrics.detection`: curves are read at 101 l
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,10 @@ class Curve(NamedTuple):
         return min(1.0, float(above.mean()) / (1 - MIN_PRECISION))
 
 
+#: Of a class of which nothing was found.
+NO_CURVE = Curve(np.zeros(len(RECALLS)), np.zeros(len(RECALLS)))
+
+
 def curve_of(scores: NDArray[np.float32], hits: Flags, objects: int) -> Curve:
     """Read a curve off detections that are hits or false alarms, [N], in the order in which they were found."""
     order = best_first(scores)
@@ -49,11 +53,15 @@ def curve_of(scores: NDArray[np.float32], hits: Flags, objects: int) -> Curve:
 def curve_of_ranked(scores: NDArray[np.float32], hits: Flags, objects: int) -> Curve:
     """Read a curve off detections that are hits or false alarms, [N], best first."""
     if not hits.any():
-        return Curve(np.zeros(len(RECALLS)), np.zeros(len(RECALLS)))
+        return NO_CURVE
     found = np.cumsum(hits)
-    recall = found / objects
-    precision = np.interp(RECALLS, recall, found / np.arange(1, len(hits) + 1), right=0)
-    return Curve(precision, np.interp(RECALLS, recall, scores.astype(np.float64), right=0))
+    return curve_through(found / objects, found / np.arange(1, len(hits) + 1), scores.astype(np.float64))
+
+
+def curve_through(recall: Floats, precision: Floats, score: Floats) -> Curve:
+    """Read a curve between points of rising recall, [N] each; of those of the same recall the last counts."""
+    at_levels = (np.interp(RECALLS, recall, values, right=0) for values in (precision, score))
+    return Curve(*at_levels)
 
 
 def error_curves(curve: Curve, scores: NDArray[np.float32], errors: Floats) -> Floats:
@@ -68,7 +76,7 @@ def error_curves(curve: Curve, scores: NDArray[np.float32], errors: Floats) -> F
     return error_curves_of_ranked(curve, scores[order], errors[order])
 
 
-def error_curves_of_ranked(curve: Curve, scores: NDArray[np.float32], errors: Floats) -> Floats:
+def error_curves_of_ranked(curve: Curve, scores: NDArray[Any], errors: Floats) -> Floats:
     """As `error_curves`, of hits with the best first."""
     if not len(scores):
         return np.ones((errors.shape[1], len(RECALLS)))

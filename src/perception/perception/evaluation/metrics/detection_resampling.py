@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from perception.evaluation.metrics.detection import DetectionMetrics
 from perception.evaluation.metrics.detection_curves import (
+    NO_CURVE,
     Curve,
-    Flags,
     Floats,
-    curve_of_ranked,
+    curve_through,
     error_curves_of_ranked,
 )
 from perception.evaluation.metrics.detection_matching import (
@@ -30,12 +30,44 @@ from perception.types import Boxes3D
 
 
 class _Ranked(NamedTuple):
-    """Hits and false alarms of a class at a distance, best first: [N], and the errors of the hits, [H, 4]."""
+    """Hits and false alarms of a class at a distance, best first.
 
-    scores: NDArray[np.float32]
-    hits: Flags
+    Attributes:
+        scores: float64 [N].
+        frames: int64 [N].
+        hits: int64 [H], rows of the hits.
+        errors: float64 [H, 4], of the hits.
+    """
+
+    scores: Floats
     frames: NDArray[np.int64]
+    hits: NDArray[np.intp]
     errors: Floats
+
+    def curve(self, weights: NDArray[np.int64], objects: int) -> Curve:
+        """Read precision and score where each frame occurs so often, int64 [F].
+
+        A curve is straight from what comes just before a hit to the hit: it needs no other points but its end.
+        """
+        drawn = weights[self.frames]
+        places, times = np.cumsum(drawn), drawn[self.hits]
+        found = np.arange(1, times.sum() + 1)
+        if not len(found):
+            return NO_CURVE
+        false_alarms = np.repeat(places[self.hits] - np.cumsum(times), times)
+        before = found - 1 + false_alarms
+        # The first detection of all, if a hit, has none before it.
+        begin = int(before[0] == 0)
+        recall = _woven(found - 1, found, found[-1]) / objects
+        precision = _woven((found - 1) / np.maximum(before, 1), found / (before + 1), found[-1] / places[-1])
+        # The row of the detection at each place: the first at which so many have been drawn.
+        score = self.scores[np.searchsorted(places, _woven(np.maximum(before, 1), before + 1, places[-1]))]
+        return curve_through(recall[begin:], precision[begin:], score[begin:])
+
+
+def _woven(before: NDArray[Any], after: NDArray[Any], last: Any) -> NDArray[Any]:
+    """One of the first, one of the second, and so on, and the last: [2 N + 1]."""
+    return np.append(np.column_stack([before, after]).ravel(), last)
 
 
 class DrawnDetectionMetrics(DetectionMetrics):
@@ -72,16 +104,14 @@ class DrawnDetectionMetrics(DetectionMetrics):
     def curve(self, name: str, distance_m: float) -> Curve:
         """Read precision and score of a class at one of `DISTANCES_M`."""
         if (name, distance_m) not in self._curves:
-            ranked = self._of_rank(name, distance_m)
-            rows = self._rows(ranked.frames)
-            curve = curve_of_ranked(ranked.scores[rows], ranked.hits[rows], self.objects(name))
+            curve = self._of_rank(name, distance_m).curve(self._weights(), self.objects(name))
             self._curves[name, distance_m] = curve
         return self._curves[name, distance_m]
 
     def error_curves(self, name: str) -> Floats:
         """Mean of each error over the matches within 2 m up to each level of recall: float64 [4, 101]."""
         ranked = self._of_rank(name, ERROR_DISTANCE_M)
-        rows = self._rows(ranked.frames[ranked.hits])
+        rows = np.repeat(np.arange(len(ranked.hits)), self._weights()[ranked.frames[ranked.hits]])
         curve = self.curve(name, ERROR_DISTANCE_M)
         return error_curves_of_ranked(curve, ranked.scores[ranked.hits][rows], ranked.errors[rows])
 
@@ -97,9 +127,8 @@ class DrawnDetectionMetrics(DetectionMetrics):
             self._errors = super().errors()
         return self._errors
 
-    def _rows(self, frames: NDArray[np.int64]) -> NDArray[np.intp]:
-        rows = np.arange(len(frames))
-        return rows if self._drawn is None else np.repeat(rows, self._drawn[frames])
+    def _weights(self) -> NDArray[np.int64]:
+        return np.ones(self.frames, np.int64) if self._drawn is None else self._drawn
 
     def _of_rank(self, name: str, distance_m: float) -> _Ranked:
         if (name, distance_m) not in self._ranked:
@@ -107,9 +136,9 @@ class DrawnDetectionMetrics(DetectionMetrics):
             order = np.flatnonzero(kept)[best_first(of_class.scores[kept])]
             errors = np.full((len(hits), of_class.errors.shape[1]), np.nan)
             errors[of_class.taken[:, ERROR_COLUMN] > 0] = of_class.errors
-            self._ranked[name, distance_m] = _Ranked(
-                of_class.scores[order], hits[order], self._frames_of(name)[order], errors[order][hits[order]]
-            )
+            rows = np.flatnonzero(hits[order])
+            scores = of_class.scores[order].astype(np.float64)
+            self._ranked[name, distance_m] = _Ranked(scores, self._frames_of(name)[order], rows, errors[order][rows])
         return self._ranked[name, distance_m]
 
     def _frames_of(self, name: str) -> NDArray[np.int64]:
