@@ -24,9 +24,10 @@ def page(tmp_path_factory):
 @pytest.fixture
 def browse(tmp_path):
     def run(page, *options, size=(1200, 900)):
-        command = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0"]
+        command = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        command += ["--enable-logging=stderr", "--v=0"]
         command += [f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={size[0]},{size[1]}", *options]
-        return subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=60, check=True)
+        return subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=120, check=True)
 
     return run
 
