@@ -20,6 +20,8 @@ from perception.types import Frame
 
 #: How far from a cloud its truth and the vehicle's motion are looked for.
 HORIZON_NS = 2_000_000_000
+#: Where the number of messages is what bounds how far is looked ahead.
+ANY_TIME_NS = 1 << 62
 #: Labelled clouds are as large as clouds: so few are read beyond a cloud, and so few are held.
 LABELS_AHEAD, LABELS_HELD = 2, 4
 
@@ -68,7 +70,7 @@ class Surroundings:
         if not is_same:
             self._streams.append(self._stream(truth, truth_topics, "stamp"))
         if is_same and recording.lies_among(topics.labelled_points, points_topic):
-            self._labels_stream = self._stream(recording, labelled, "place", HORIZON_NS, LABELS_AHEAD)
+            self._labels_stream = self._stream(recording, labelled, "place", ANY_TIME_NS, LABELS_AHEAD)
         else:
             self._labels_stream = self._stream(truth, labelled, "stamp", 0)
         self._labelled: deque[Any] = deque(maxlen=LABELS_HELD)
