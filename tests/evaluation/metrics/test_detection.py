@@ -96,7 +96,15 @@ def test_unknown_velocities_are_no_error() -> None:
     assert velocity[100] == pytest.approx(2)
     alone = DetectionMetrics(["car"])
     alone.add(boxes(row(0, speed=np.nan)), boxes(row(0)))
-    assert alone.errors()["car"][3] == 1
+    assert np.isnan(alone.errors()["car"][3])
+    assert np.isnan(alone.mean_errors()["velocity"])
+    assert alone.detection_score() == pytest.approx(0.8), "what is not known counts as wrong, as in nuScenes"
+    beside = DetectionMetrics(["car", "bus"])
+    beside.add(
+        boxes(row(0, speed=np.nan), row(9), names=("car", "bus")),
+        boxes(row(0), row(9, speed=0.5), names=("car", "bus")),
+    )
+    assert beside.mean_errors()["velocity"] == pytest.approx((1 + 0.5) / 2)
 
 
 def test_nothing_is_nothing() -> None:

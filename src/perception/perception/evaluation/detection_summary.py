@@ -112,7 +112,8 @@ def _of_class(metrics: DetectionMetrics, name: str, precisions: Floats, errors: 
         average_precision=float(precisions.mean()),
         average_precision_at_m={f"{limit_m:g}": value for limit_m, value in at_m},
         errors={
-            kind: None if kind in meaningless else error for kind, error in zip(ERRORS, errors.tolist(), strict=True)
+            kind: None if kind in meaningless else _known(error)
+            for kind, error in zip(ERRORS, errors.tolist(), strict=True)
         },
         objects=metrics.objects(name),
         found=metrics.found(name),

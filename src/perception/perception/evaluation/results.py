@@ -97,7 +97,8 @@ class ClassFigures(Settings):
     #: Over matches within 0.5, 1, 2 and 4 m, and at each of these distances.
     average_precision: Share
     average_precision_at_m: dict[str, Share]
-    #: translation (m), scale (1 - IoU), orientation (rad), velocity (m/s); None where it means nothing.
+    #: translation (m), scale (1 - IoU), orientation (rad), velocity (m/s); None where it means nothing or is
+    #: not known; 1 without any match within 2 m, as nuScenes has it.
     errors: dict[str, float | None]
     #: True objects that count, and boxes that were found at any score.
     objects: Count

@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 from rich.console import Console
 
 from perception.configuration import ConfigurationError
+from perception.evaluation.caveats import caveats
 from perception.evaluation.criteria import DetectionCriteria
 from perception.evaluation.drives import EvaluatedDrive
 from perception.evaluation.interruption import Interruption
@@ -121,11 +122,10 @@ def evaluate(evaluation: Evaluation, stream: Generator[Judged, None, None], cons
                 raise
             problem = str(error)
     partial = bool(interruption.signal or problem)
-    results = EvaluationResults(
-        run=_describe_run(evaluation, tally, partial, time.monotonic() - started_s),
-        models=summarize(read_records(files.values()), evaluation.models, evaluation.resources(), evaluation.criteria),
-        notes=tuple(_notes(evaluation, interruption.signal, problem)),
-    )
+    run = _describe_run(evaluation, tally, partial, time.monotonic() - started_s)
+    models = summarize(read_records(files.values()), evaluation.models, evaluation.resources(), evaluation.criteria)
+    notes = (*_notes(evaluation, interruption.signal, problem), *caveats(models))
+    results = EvaluationResults(run=run, models=models, notes=notes)
     with console.status("drawing the report"):
         report = write_report(evaluation.out, results, worst, list(files.values()))
     return Evaluated(results, report, interruption.signal, problem)

@@ -143,7 +143,7 @@ class DetectionMetrics:
         return float(values[occurs].mean()) if occurs.any() else float("nan")
 
     def errors(self) -> dict[str, Floats]:
-        """Errors of the matches of each class that has objects, float64 [4] in the order of `ERRORS`."""
+        """Errors of the matches of each class with objects, float64 [4] in the order of `ERRORS`; NaN: not known."""
         return {
             name: mean_errors(self.curve(name, ERROR_DISTANCE_M), self.error_curves(name))
             for name in self.class_names
@@ -153,13 +153,15 @@ class DetectionMetrics:
     def mean_errors(self) -> dict[str, float]:
         """Mean of each error over the classes that have objects and for which it means something: nuScenes' five.
 
-        NaN where no class is left, and always for `ATTRIBUTE`, which is not available.
+        NaN where no class is left or none is known, and always for `ATTRIBUTE`, which is not available. Where some are
+        known, an error that is not is 1, as in nuScenes.
         """
         of_class = self.errors()
         means = {}
         for column, kind in enumerate(ERRORS):
-            values = [row[column] for name, row in of_class.items() if kind not in MEANINGLESS.get(name, ())]
-            means[kind] = float(np.mean(values)) if values else float("nan")
+            values = np.array([row[column] for name, row in of_class.items() if kind not in MEANINGLESS.get(name, ())])
+            known = not np.isnan(values).all()
+            means[kind] = float(np.nan_to_num(values, nan=1.0).mean()) if known else float("nan")
         return means | {ATTRIBUTE: float("nan")}
 
     def detection_score(self) -> float:

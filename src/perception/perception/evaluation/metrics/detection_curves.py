@@ -65,7 +65,9 @@ def curve_through(recall: Floats, precision: Floats, score: Floats) -> Curve:
 
 
 def error_curves(curve: Curve, scores: NDArray[np.float32], errors: Floats) -> Floats:
-    """Mean of each error over the hits up to each level of recall, float64 [K, 101]; all 1 without hits.
+    """Mean of each error over the hits up to each level of recall, float64 [K, 101].
+
+    All 1 without hits, and NaN where nothing is known of the hits.
 
     Args:
         curve: of the same class and distance.
@@ -95,9 +97,9 @@ def mean_errors(curve: Curve, errors: Floats) -> Floats:
 
 
 def _running_mean(values: Floats) -> Floats:
-    """Mean of what is known up to each place; 0 before anything is, 1 everywhere if nothing ever is."""
+    """Mean of what is known up to each place; 0 before anything is, NaN everywhere if nothing ever is."""
     known = ~np.isnan(values)
     if not known.any():
-        return np.ones(len(values))
+        return np.full(len(values), np.nan)
     sums, counts = np.nancumsum(values), np.cumsum(known)
     return np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)

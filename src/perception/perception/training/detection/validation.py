@@ -45,4 +45,4 @@ def detection_figures(metrics: DetectionMetrics) -> dict[str, float]:
             figures[f"ap.{name}"] = float(row.mean())
     for name, errors in metrics.errors().items():
         figures |= {f"{kind}_error.{name}": float(error) for kind, error in zip(ERRORS, errors, strict=True)}
-    return {name: round(value, 4) for name, value in figures.items()}
+    return {name: round(value, 4) for name, value in figures.items() if not np.isnan(value)}
