@@ -120,6 +120,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/bench"))
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(arguments.out).free < 1.1e9 * arguments.gigabytes:
+        raise SystemExit(f"{arguments.out}: no {arguments.gigabytes:g} GB are free there; ask for fewer by --gigabytes")
     folder = Path(tempfile.mkdtemp(prefix="evaluation_memory.", dir=arguments.out))
     try:
         frames = write_bag(folder / "bag", arguments.gigabytes)
