@@ -15,7 +15,9 @@ FRAMES = 6
 RATE = 0.03
 
 
-def test_both_modes_make_the_same_records(short_bag, tmp_path):
+def test_both_modes_make_the_same_records(short_bag, tmp_path, monkeypatch):
+    # Offline each network has one thread: how many there are must not show.
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
     models = find_models(["spvcnn_street", "flatformer_street", "boxes=pointpillars_street"])
     judges = {model.name: Judge.of_bundle(model.description) for model in models}
     offline = [record for _, record in offline_outcomes([RecordedDrive(short_bag)], models, OfflineOptions(workers=1))]

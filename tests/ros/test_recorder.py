@@ -53,12 +53,11 @@ def send(graph):
 def test_results_timings_and_counts_of_a_node(node, send):
     with RecorderThread(NODE) as recorder:
         wait_until(lambda: recorder.state.is_active, "the node to be active", START_TIMEOUT_S)
-        expected = {}
+        expected, frames = {}, []
         for index, heights in enumerate(([1, -1, 2], [-1], [3, 3])):
             stamp_ns = (5 + index) * SECOND_NS + 123
             expected[stamp_ns] = send(stamp_ns, heights)
-            wait_until(lambda: recorder.waiting == len(expected), f"the result of {stamp_ns}")
-        frames = recorder.take()
+            frames += wait_until(recorder.take, f"the result of {stamp_ns}")
         assert [frame.stamp_ns for frame in frames] == list(expected)
         for frame in frames:
             np.testing.assert_array_equal(frame.result.class_ids, expected[frame.stamp_ns])
@@ -77,8 +76,9 @@ def test_only_the_newest_frames_are_kept(node, send):
             send(stamp_ns, [1])
             wait_until(lambda: recorder.counts and recorder.counts.is_settled, "the node's own counts")
             wait_until(lambda stamp_ns=stamp_ns: recorder.counts.published == stamp_ns, f"the result of {stamp_ns}")
-        wait_until(lambda: recorder.waiting == 2, "two results")
-        assert [frame.stamp_ns for frame in recorder.take()] == [2, 3]
+        send(4, [1])
+        wait_until(lambda: recorder.counts.published == 4, "the last result")
+        assert [frame.stamp_ns for frame in recorder.take()] == [3, 4]
 
 
 def test_a_dropped_cloud_is_in_the_counts_under_its_reason(node, graph):
@@ -94,10 +94,10 @@ def test_a_dropped_cloud_is_in_the_counts_under_its_reason(node, graph):
         wait_until(lambda: recorder.counts.is_settled, "the node to be done")
         assert recorder.counts.published == 0
         (reason,) = recorder.counts.dropped
-        wait_until(lambda: recorder.waiting, "the drop")
-        (frame,) = recorder.take()
+        (frame,) = wait_until(recorder.take, "the drop")
         assert (frame.stamp_ns, frame.dropped, frame.result) == (1, reason, None)
         assert reason.startswith("malformed.")
+        assert frame.problem
         assert frame.total_ms > 0
 
 

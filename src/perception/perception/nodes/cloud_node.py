@@ -165,7 +165,7 @@ class CloudNode(ManagedNode):
             self.warn(reason, f"dropped a frame ({reason}): {problem}")
         outputs = self._outputs
         if outputs is not None:
-            outputs.publish_drop(received.message.header, reason, received.age_ms(time.perf_counter()))
+            outputs.publish_drop(received.message.header, reason, problem, received.age_ms(time.perf_counter()))
 
     # --- diagnostics
 

@@ -86,17 +86,18 @@ class CloudOutputs:
             if value is not None:
                 self._times[name].publish(Float64(data=value))
 
-    def publish_drop(self, header: Header, reason: str, age_ms: float) -> None:
+    def publish_drop(self, header: Header, reason: str, problem: str, age_ms: float) -> None:
         """Say that a cloud gives no result.
 
         Args:
             header: the cloud's.
             reason: the word under which it is counted.
+            problem: what went wrong; empty where that is how it should be.
             age_ms: since the middleware received it.
         """
         if self._drops.get_subscription_count():
             name = f"{self._node.get_fully_qualified_name()}: drop"
-            dropped = status(name, WARN, reason, {"age_ms": age_ms})
+            dropped = status(name, WARN, reason, {"age_ms": age_ms, "problem": problem})
             self._drops.publish(DiagnosticArray(header=header, status=[dropped]))
 
     def publish_timings(

@@ -58,6 +58,7 @@ class RecordedFrame:
             since the epoch.
         result: LabelledCloud or DetectedObjects, as the node's task gives; None where it dropped the cloud.
         dropped: why the node dropped the cloud, empty where it did not.
+        problem: what went wrong then; empty where that is how it should be.
         stage_ms: milliseconds of each stage as the node reported them.
         total_ms: from the node's receipt of the cloud to the end of publication, or to the drop.
         inference_ms: the network alone.
@@ -67,6 +68,7 @@ class RecordedFrame:
     received_ns: int
     result: Any = None
     dropped: str = ""
+    problem: str = ""
     stage_ms: Mapping[str, float] = field(default_factory=dict)
     total_ms: float = 0.0
     inference_ms: float = 0.0

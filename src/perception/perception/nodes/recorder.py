@@ -94,12 +94,6 @@ class Recorder(Node):
         with self._lock:
             return self._reports
 
-    @property
-    def waiting(self) -> int:
-        """How many frames there are to take."""
-        with self._lock:
-            return len(self._frames)
-
     def take(self) -> list[RecordedFrame]:
         """The frames that came out whole or were dropped since the last call, in the order of arrival."""
         with self._lock:
@@ -135,9 +129,14 @@ class Recorder(Node):
 
     def _on_drop(self, message: DiagnosticArray, info: Mapping[str, Any]) -> None:
         (status,) = message.status
-        age_ms = {pair.key: float(pair.value) for pair in status.values}["age_ms"]
-        stamp_ns = Time.from_msg(message.header.stamp).nanoseconds
-        frame = RecordedFrame(stamp_ns, _received_ns(info), dropped=status.message, total_ms=age_ms)
+        values = {pair.key: pair.value for pair in status.values}
+        frame = RecordedFrame(
+            Time.from_msg(message.header.stamp).nanoseconds,
+            _received_ns(info),
+            dropped=status.message,
+            problem=values["problem"],
+            total_ms=float(values["age_ms"]),
+        )
         with self._lock:
             self._frames.append(frame)
 

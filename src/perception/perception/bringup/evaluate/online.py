@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from perception.bringup.graph.playing import Playback, Replay
 from perception.bringup.graph.running import GraphOptions, running_graph
@@ -29,6 +31,7 @@ class OnlineOptions:
         graph: how the graph is brought up.
         rate: bag seconds a second.
         limit: frames of each bag at most; None: all.
+        on_problem: told of frames that gave no result: network, reason, and a sentence.
         say: prints a line about what is going on.
         watch: gives, for the ids of the processes in which nodes run, what is entered while a bag plays.
     """
@@ -36,6 +39,7 @@ class OnlineOptions:
     graph: GraphOptions
     rate: float = 1.0
     limit: int | None = None
+    on_problem: Callable[[str, str, str], object] = lambda model, reason, problem: None
     say: Callable[[str], None] = lambda text: None
     watch: Callable[[Sequence[int]], AbstractContextManager[object]] = lambda pids: nullcontext()
 
@@ -55,28 +59,29 @@ def online_outcomes(
         ConfigurationError: a bag, a bundle or the config file cannot be used; nothing has been started.
         GraphError: the graph does not come up, or one of its processes has died.
     """
-    logs = options.graph.logs
-    logs.mkdir(parents=True, exist_ok=True)
-    replays = [Replay.of_bag(drive.path, logs, drive.points_topic, options.rate, options.limit) for drive in drives]
-    options.say(f"bringing {', '.join(model.name for model in models)} up")
-    with running_graph([model.folder for model in models], options.graph) as graph:
+    options.graph.logs.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(TemporaryDirectory(dir=options.graph.logs)))
+        replays = [Replay.of_bag(one.path, scratch, one.points_topic, options.rate, options.limit) for one in drives]
+        options.say(f"bringing {', '.join(model.name for model in models)} up")
+        graph = stack.enter_context(running_graph([model.folder for model in models], options.graph))
         nodes = dict(zip((model.name for model in models), graph.recorders, strict=True))
         for drive, replay in zip(drives, replays, strict=True):
             options.say(f"playing {drive.name}, {replay.duration_s:.1f} s at rate {replay.rate:g}")
             with Playback(graph, replay) as playback:
                 with options.watch(graph.node_pids()):
                     playback.play()
-                yield from _outcomes(drive, nodes, playback, options.limit)
+                yield from _outcomes(drive, nodes, playback, options)
             if playback.interruption is not None:
                 raise playback.interruption
 
 
 def _outcomes(
-    drive: RecordedDrive, nodes: Mapping[str, str], playback: Playback, limit: int | None
+    drive: RecordedDrive, nodes: Mapping[str, str], playback: Playback, options: OnlineOptions
 ) -> Iterator[FrameOutcome]:
     """Put what came out beside the frames; `nodes`: the full name of each network's node."""
     positions = _Positions(playback.clouds)
-    for index, moment in enumerate(islice(drive.frames(), limit)):
+    for index, moment in enumerate(islice(drive.frames(), options.limit)):
         position = positions.next_with(moment.frame.stamp_ns)
         if position is None and playback.interruption is not None:
             return
@@ -85,6 +90,8 @@ def _outcomes(
                 yield FrameOutcome(drive.name, index, moment, model, None, NOT_REPLAYED)
                 continue
             fate = playback.fate(node, position)
+            if fate.problem:
+                options.on_problem(model, fate.dropped, fate.problem)
             stage_ms = _stage_ms(fate, playback.clouds[position])
             yield FrameOutcome(drive.name, index, moment, model, fate.result, fate.dropped, stage_ms)
 

@@ -19,6 +19,7 @@ from perception.evaluation.criteria import DetectionCriteria
 from perception.evaluation.judging import Judge
 from perception.evaluation.models import EvaluatedModel
 from perception.evaluation.resources import ResourceSampler, merged_usage
+from perception.evaluation.result_bags import ResultBags
 from perception.evaluation.results import ResourceUsage
 from perception.evaluation.run import Evaluated, Evaluation, Judged, evaluate
 
@@ -34,6 +35,7 @@ def evaluate_online(
     """Play every bag to the nodes of every network, as the command line says; see `evaluate`."""
     # A second SIGTERM, like a second Ctrl-C, leaves every `with` block, so that no process of the graph is left.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    problems: dict[tuple[str, str], str] = {}
     used: list[ResourceUsage] = []
 
     @contextmanager
@@ -46,6 +48,7 @@ def evaluate_online(
         graph=GraphOptions(arguments.out / "logs", arguments.config, arguments.device),
         rate=arguments.rate,
         limit=arguments.limit,
+        on_problem=lambda model, reason, problem: problems.setdefault((model, reason), problem),
         watch=watch,
         say=lambda text: console.print(text, markup=False),
     )
@@ -60,6 +63,8 @@ def evaluate_online(
         limit=options.limit,
         criteria=criteria,
         notes=(SHARED_GRAPH,) * (len(models) > 1),
+        problems=problems,
+        sinks=[ResultBags(arguments.out / "bags", drives, models)] if arguments.write_bags else [],
         resources=lambda: {model.name: merged_usage(used) for model in models} if used else {},
     )
     return evaluate(evaluation, _judged(drives, models, options, judges), console)
