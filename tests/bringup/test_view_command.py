@@ -9,6 +9,7 @@ import urllib.request
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from perception.cli import main
 from perception.data.bags import write_drive
@@ -22,7 +23,7 @@ from tests.evaluation.view.rrd import entities, rows
 @pytest.fixture(scope="module")
 def bag(tmp_path_factory):
     path = tmp_path_factory.mktemp("bags") / "street"
-    points, ids = PointCloud(np.ones((4, 4), np.float32)), np.zeros(4, np.uint8)
+    points, ids = PointCloud(np.full((4, 4), 5, np.float32)), np.zeros(4, np.uint8)
     frames = (Frame(points, START_NS + index * STEP_NS, "lidar") for index in range(3))
     write_drive(path, [DriveFrame(frame, np.eye(4), ids, objects=boxes(1)) for frame in frames])
     return path
@@ -92,6 +93,8 @@ def test_a_run_of_several_bags_asks_which(run_folder, tmp_path, capsys):
         (["nowhere", "--save", "x.rrd"], "nowhere: there is no such bag"),
         (["BAG", "--frame", "1"], "add --open3d"),
         (["BAG", "--open3d", "--serve"], "--open3d shows a frame of a bag"),
+        (["BAG", "--open3d"], "no screen here: add --picture"),
+        (["BAG", "--open3d", "--frame", "9", "--picture", "x.png"], "has no frame 9"),
         (["BAG", "--save", "/proc/x.rrd"], "/proc/x.rrd: cannot be written"),
         (["BAG"], "no screen here: add --serve"),
     ],
@@ -109,6 +112,17 @@ def test_without_rerun_it_says_what_to_install(bag, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "rerun", None)
     assert main(["view", str(bag), "--save", "x.rrd"]) == 2
     assert "pip install 'rerun-sdk" in capsys.readouterr().err
+
+
+def test_a_single_frame_is_drawn_without_a_screen(bag, tmp_path, capsys):
+    code = main(["view", str(bag), "--open3d", "--frame", "2", "--picture", str(tmp_path / "frame.png")])
+    if code == 2 and "install a Vulkan driver" in capsys.readouterr().err:
+        pytest.skip("Open3D draws only where there is a Vulkan driver")
+    assert code == 0
+    pixels = np.asarray(Image.open(tmp_path / "frame.png").convert("RGB")).reshape(-1, 3)
+    # The edges of the true box, and the four points in the colour of cars.
+    assert (pixels == 255).all(axis=1).sum() > 50
+    assert (np.abs(pixels.astype(int) - (100, 150, 245)) < 12).all(axis=1).any()
 
 
 def test_a_page_is_served_until_ctrl_c(bag, free_ports):

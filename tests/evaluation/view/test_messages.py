@@ -145,6 +145,32 @@ def test_what_cannot_be_shown_is_said_once(shown_messages):
     assert text.startswith("images in bayer_rggb8 are not shown")
 
 
+def status(name, message, level):
+    status = SimpleNamespace(name=name, message=message, level=level)
+    kind = "diagnostic_msgs/msg/DiagnosticArray"
+    return SimpleNamespace(header=header(START_NS, ""), status=[status], __msgtype__=kind)
+
+
+def test_diagnostics_are_said_when_they_change(shown_messages):
+    told = [
+        status("a: b", "fine", b"\0"),
+        status("a: b", "fine", b"\0"),
+        status("c", "late", 2),
+        status("a: b", "odd", 1),
+    ]
+    path = shown_messages(*(("/diagnostics", message) for message in told))
+    assert [text for _, (text,) in rows(path, "/diagnostics", "TextLog:text")] == ["a: b: fine", "c: late", "a: b: odd"]
+    assert [level for _, (level,) in rows(path, "/diagnostics", "TextLog:level")] == ["INFO", "ERROR", "WARN"]
+
+
+def test_timings_are_curves(shown_messages):
+    kind = "perception_interfaces/msg/FrameTimings"
+    timings = SimpleNamespace(header=header(START_NS, ""), total_ms=12.5, inference_ms=10.0, __msgtype__=kind)
+    path = shown_messages(("/net/debug/timings", timings))
+    assert rows(path, "/net/debug/timings/total", "Scalars:scalars") == [(START_NS, [12.5])]
+    assert rows(path, "/net/debug/timings/inference", "Scalars:scalars") == [(START_NS, [10.0])]
+
+
 def test_topics_are_chosen_by_pattern_and_copies_left_out():
     cloud_type, info = "sensor_msgs/msg/PointCloud2", "vision_msgs/msg/LabelInfo"
     types = {

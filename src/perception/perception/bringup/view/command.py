@@ -29,13 +29,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--color", choices=list(COLOR_FIELDS), default="height", help="of points without classes")
     parser.add_argument("--fixed-frame", default="", metavar="FRAME", help="tf frame that stands still, such as odom")
     parser.add_argument(
-        "--max-points", type=int, default=0, metavar="N", help="thin clouds to N points, for slow links"
+        "--max-points", type=count, default=0, metavar="N", help="thin clouds to N points, for slow links"
     )
     parser.add_argument("--start-s", type=float, default=0.0, help="skip this much of the bag")
     parser.add_argument("--duration-s", type=float, help="show this much of the bag")
-    parser.add_argument("--frame", type=int, metavar="N", help="with --open3d: the frame, counted from 0 (default: 0)")
+    parser.add_argument("--frame", type=count, metavar="N", help="with --open3d: which frame, from 0 (default: 0)")
     parser.add_argument("--open3d", action="store_true", help="show a single frame in Open3D's window")
     parser.add_argument("--picture", type=Path, metavar="FILE.png", help="with --open3d: draw it into a file instead")
+
+
+def count(text: str) -> int:
+    """Parse a whole number of at least zero."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text}")
+    return value
 
 
 def _add_outputs(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +63,9 @@ def run(arguments: argparse.Namespace) -> int:
         from perception.bringup.view.recorded import Recorded
 
         recorded = Recorded.from_arguments(arguments)
+        if arguments.open3d:
+            recorded.show_still(arguments.frame or 0, arguments.picture)
+            return 0
         viewer = open_viewer(arguments, recorded.name)
         recorded.show(viewer)
         viewer.close()

@@ -6,14 +6,17 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from perception.configuration import ConfigurationError
+from perception.data.recorded_drive import RecordedDrive
 from perception.data.recording.messages import decode
 from perception.data.recording.recording import Recording
 from perception.evaluation.records import FrameRecord, read_records
 from perception.evaluation.view.messages import Messages, is_lasting, wanted
 from perception.evaluation.view.records import show_records
+from perception.evaluation.view.still import draw_still, open_still
 from perception.evaluation.view.viewer import Viewer
 
 #: Below a run's folder.
@@ -92,6 +95,24 @@ class Recorded:
         if self.bag is not None:
             self._show_bag(viewer, Recording(self.bag))
         show_records(viewer, self._records(), viewer.fixed_frame or LIDAR)
+
+    def show_still(self, number: int, picture: Path | None) -> None:
+        """Show frame `number`, from 0, in Open3D, or draw it into a file.
+
+        Raises:
+            ConfigurationError: there is no such frame, or nothing can be shown or drawn here.
+        """
+        if self.bag is None:
+            raise ConfigurationError("--open3d shows a bag's clouds: give the bag too")
+        frame = next(islice(RecordedDrive(self.bag).frames(), number, None), None)
+        if frame is None:
+            raise ConfigurationError(f"{self.bag}: has no frame {number}; they count from 0")
+        record = next((record for record in self._records() if record.stamp_ns == frame.frame.stamp_ns), None)
+        found = record.found.boxes() if record is not None and record.found is not None else None
+        if picture is None:
+            open_still(frame, found)
+        else:
+            draw_still(picture, frame, found)
 
     def _show_bag(self, viewer: Viewer, recording: Recording) -> None:
         types = {topic: channel.message_type for topic, channel in recording.channels.items()}

@@ -38,14 +38,13 @@ class Layout:
         """Rerun's description of the panels."""
         import rerun.blueprint as rrb
 
-        left = self._views_3d(rrb)
+        scene, *others = self._views_3d(rrb)
         right: list[Any] = [rrb.Spatial2DView(origin=image, name=image) for image in self.images]
         right += [rrb.TimeSeriesView(contents=series, name=title) for title, series in self.plots.items()]
         right += [rrb.TextLogView(contents=self.texts, name="messages")] if self.texts else []
-        columns = [rrb.Grid(*left, name="3D")] + ([rrb.Vertical(*right, name="figures")] if right else [])
-        shares = [3, 1][: len(columns)]
+        columns = [(scene, 3), *((rrb.Vertical(*views), 2) for views in (others, right) if views)]
         return rrb.Blueprint(
-            rrb.Horizontal(*columns, column_shares=shares),
+            rrb.Horizontal(*(column for column, _ in columns), column_shares=[share for _, share in columns]),
             rrb.TimePanel(timeline=TIME_LINE, state="collapsed"),
             collapse_panels=True,
         )
@@ -65,5 +64,4 @@ class Layout:
                 eye_controls=rrb.EyeControls3D(position=EYE_M, look_target=LOOK_AT_M),
             )
             for name, contents in views.items()
-            if contents
         ]

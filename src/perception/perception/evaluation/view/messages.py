@@ -37,7 +37,7 @@ class Messages:
         self._viewer = viewer
         self._color_by = color_by
         self._names: dict[str, tuple[str, ...]] = {}
-        self._said: dict[str, str] = {}
+        self._said: dict[tuple[str, str], str] = {}
 
     def show(self, topic: str, message_type: str, read: Callable[[], Any]) -> None:
         """Show the message that `read` gives; one that cannot be read or shown is a line of text, not an error."""
@@ -106,12 +106,13 @@ class Messages:
         for status in message.status:
             # rclpy gives a byte, a bag's reader a number.
             level = status.level if isinstance(status.level, int) else status.level[0]
-            self._say(f"{topic}/{status.name}", f"{status.name}: {status.message}", LEVELS[min(level, 3)])
+            self._say(topic, f"{status.name}: {status.message}", LEVELS[min(level, 3)], about=status.name)
 
-    def _say(self, entity: str, text: str, level: str) -> None:
-        if self._said.get(entity) != text:
-            self._said[entity] = text
-            self._viewer.text(entity, text, level)
+    def _say(self, topic: str, text: str, level: str, about: str = "") -> None:
+        """Add a line of text, unless it was the last one about the same."""
+        if self._said.get((topic, about)) != text:
+            self._said[topic, about] = text
+            self._viewer.text(topic, text, level)
 
 
 KINDS: dict[str, Callable[[Messages, str, Any], None]] = {

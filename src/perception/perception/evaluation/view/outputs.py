@@ -53,9 +53,18 @@ def open_window(recording: Any) -> None:
     Raises:
         ConfigurationError: there is no screen.
     """
-    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        raise ConfigurationError("no screen here: add --serve and open the page in a browser, or --save FILE.rrd")
+    require_screen("--serve and open the page in a browser, or --save FILE.rrd")
     recording.spawn()
+
+
+def require_screen(instead: str) -> None:
+    """Check that windows can be opened.
+
+    Raises:
+        ConfigurationError: there is no screen; the sentence ends with what to add `instead`.
+    """
+    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise ConfigurationError(f"no screen here: add {instead}")
 
 
 def serve(recording: Any, web_port: int, data_port: int, memory: str, live: bool) -> Sequence[str]:

@@ -17,6 +17,8 @@ from perception.types import Boxes3D
 
 #: On the screen, whatever the distance.
 POINT_PIXELS = 1.5
+#: Names of so many boxes still leave the boxes to be seen.
+MOST_LABELS = 12
 #: An arrow ends where the object will be after this time; slower objects have none.
 ARROW_S, STILL_M_S = 1.0, 0.3
 
@@ -107,7 +109,8 @@ class Viewer:
             quaternions=_quaternions(boxes.yaws),
             colors=colors,
             labels=labels,
-            show_labels=not is_truth,
+            # All are shown under the mouse; over each other they would hide what they name.
+            show_labels=not is_truth and len(boxes) <= MOST_LABELS,
             fill_mode=modes.MajorWireframe if is_truth else modes.TransparentFillMajorWireframe,
         )
         self._recording.log(entity, shown)
