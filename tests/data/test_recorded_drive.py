@@ -10,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zstandard
 
 from perception.data.bags import BagError, Topics, read_drive, write_drive
 from perception.data.drive import DriveFrame
 from perception.data.point_clouds import decode_point_cloud
 from perception.data.recorded_drive import RecordedDrive
+from tests.data import odd_bags
 
 MakeFrame = Callable[..., DriveFrame]
 
@@ -119,3 +121,34 @@ def test_memory_does_not_grow_with_the_bag(tmp_path: Path, full_frame: MakeFrame
 
     few, many = peak_bytes(60), peak_bytes(300)
     assert many - few < points
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("2026.05.01.mcap", "2026.05.01"), ("a.db3", "a"), ("b.mcap.zstd", "b"), ("folder", "folder")],
+)
+def test_names(tmp_path: Path, bare_frame: MakeFrame, file: str, name: str) -> None:
+    write_drive(tmp_path / "made", [bare_frame()])
+    (mcap,) = (tmp_path / "made").glob("*.mcap")
+    bag = tmp_path / file
+    if file.endswith(".zstd"):
+        bag.write_bytes(zstandard.compress(mcap.read_bytes()))
+    elif file.endswith(".mcap"):
+        mcap.rename(bag)
+    elif file.endswith(".db3"):
+        entries = odd_bags.entries_of([bare_frame()])
+        (odd_bags.write_sqlite(tmp_path / "sqlite", entries) / "sqlite.db3").rename(bag)
+    else:
+        (tmp_path / "made").rename(bag)
+    drive = RecordedDrive(bag)
+    assert (drive.name, len(list(drive.frames()))) == (name, 1)
+
+
+def test_a_slash_before_a_frame_changes_nothing(tmp_path: Path, full_frame: MakeFrame) -> None:
+    frames = [full_frame(index) for index in range(3)]
+    write_drive(tmp_path / "plain", frames)
+    write_drive(tmp_path / "slash", [replace(one, frame=replace(one.frame, frame_id="/lidar")) for one in frames])
+    plain, slash = (list(RecordedDrive(tmp_path / name).frames()) for name in ("plain", "slash"))
+    for one, other in zip(plain, slash, strict=True):
+        assert np.array_equal(one.base_from_lidar, other.base_from_lidar)
+        assert np.array_equal(one.odom_from_base, other.odom_from_base)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -188,3 +190,26 @@ def test_messages_that_cannot_be_read_are_counted(tmp_path: Path, full_frame: Ma
     found = list(drive.frames())
     assert len(found) == 7
     assert any(loss.startswith("clouds on /points cannot be read: not a sensor_msgs/msg/Po") for loss in drive.losses)
+
+
+def test_what_a_killed_recorder_left_in_the_log_is_read(tmp_path: Path, full_frame: MakeFrame) -> None:
+    """SQLite's write-ahead log holds what is not in the file yet."""
+    frames = [full_frame(index) for index in range(8)]
+    folder = odd_bags.write_sqlite(tmp_path / "whole", odd_bags.entries_of(frames))
+    recorder = sqlite3.connect(folder / "whole.db3")
+    recorder.execute("PRAGMA journal_mode = WAL")
+    recorder.execute("PRAGMA wal_autocheckpoint = 0")
+    recorder.execute("CREATE TABLE later AS SELECT * FROM messages WHERE id > 40")
+    recorder.execute("DELETE FROM messages WHERE id > 40")
+    recorder.commit()
+    recorder.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    recorder.execute("INSERT INTO messages SELECT * FROM later")
+    recorder.commit()
+    (tmp_path / "killed").mkdir()
+    for name in ("whole.db3", "whole.db3-wal"):
+        shutil.copy(folder / name, tmp_path / "killed" / name)
+    recorder.close()
+    drive = RecordedDrive(tmp_path / "killed")
+    assert read(drive, frames) == list(range(8))
+    (tmp_path / "killed" / "whole.db3-wal").write_bytes(b"")
+    assert len(list(RecordedDrive(tmp_path / "killed").frames())) < 8

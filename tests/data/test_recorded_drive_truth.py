@@ -131,8 +131,9 @@ def test_stamps_beside_those_of_the_clouds(tmp_path: Path, shift_ms: int) -> Non
 
 def test_truth_far_from_every_cloud_is_none(tmp_path: Path) -> None:
     truth = [truth_entry(stamp + 3_600_000 * MS, stamp) for stamp in every(100, 10)]
-    frames = read(tmp_path, [*map(cloud_entry, every(100, 10)), *truth])
-    assert [frame.objects for frame in frames] == [None] * 10
+    drive = RecordedDrive(odd_bags.write_mcap(tmp_path / "drive.mcap", [*map(cloud_entry, every(100, 10)), *truth]))
+    assert [frame.objects for frame in drive.frames()] == [None] * 10
+    assert drive.losses == ["the truth on /ground_truth/objects belongs to none of the clouds: see its stamps"]
 
 
 def test_truth_in_the_frame_of_the_world(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,6 +21,7 @@ from perception.data.recording.surroundings import Surroundings
 from perception.types import Frame, PointCloud
 
 DEFAULT_TOPICS = Topics()
+STORAGE_SUFFIX = re.compile(r"\.(mcap|db3)(\.\w+)?$")
 #: A recording that lasts this much longer than its clouds is said to miss some of them.
 NOTABLE_GAP_S = 1.0
 
@@ -63,7 +65,7 @@ class RecordedDrive:
         truth_tolerance_s: float = 0.05,
     ) -> None:
         self.path = Path(path)
-        self.name = self.path.name if self.path.is_dir() else self.path.name.split(".")[0]
+        self.name = self.path.name if self.path.is_dir() else STORAGE_SUFFIX.sub("", self.path.name)
         self.recording = Recording(self.path)
         self.truth = self.recording if truth is None else Recording(Path(truth))
         self.points_topic = choose_points_topic(self.recording, points_topic, topics)
@@ -98,10 +100,13 @@ class RecordedDrive:
     @property
     def losses(self) -> list[str]:
         """What of the bag could not be read or used, one sentence each; complete once `frames` has ended."""
+        if self._surroundings is None:
+            return list(self.recording.losses)
         # The larger of two counts: the same damage is met by each that reads the file.
-        problems = self._problems | (self._surroundings.summary() if self._surroundings else Counter())
+        problems = self._problems | self._surroundings.summary()
         told = [f"{problem} ({count} times)" if count > 1 else problem for problem, count in problems.items()]
-        return [*self.recording.losses, *self._missing(), *told]
+        unmatched = self._surroundings.unmatched() if self._has_ended else []
+        return [*self.recording.losses, *self._missing(), *told, *unmatched]
 
     def _missing(self) -> list[str]:
         missing, span_ns = self.expected_frames - self._read, self.recording.span_ns

@@ -66,6 +66,7 @@ class Poses:
         Raises:
             BagError: the bag does not say.
         """
+        base_frame, frame_id = base_frame.lstrip("/"), frame_id.lstrip("/")
         try:
             return self._tree.target_from_source(base_frame, frame_id, stamp_ns)
         except BagError:
@@ -96,6 +97,7 @@ class Poses:
         return inverse(fixed_from_target) @ fixed_from_source
 
     def _lookup(self, target: str, source: str, stamp_ns: int) -> NDArray[np.float64]:
+        target, source = target.lstrip("/"), source.lstrip("/")
         newest, *older = reversed(self._buffers)
         for buffer in older:
             try:

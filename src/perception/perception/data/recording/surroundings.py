@@ -56,6 +56,9 @@ class Surroundings:
         tolerance_ns: int,
     ) -> None:
         is_same = self._is_same = truth is recording
+        #: Topics of the truth that hold something, and so far nothing for any cloud.
+        self._unmatched = {topic for topic in (topics.objects, topics.labelled_points) if truth.counts.get(topic)}
+        self._topics = topics
         self._base_frame = base_frame
         self.problems: Counter[str] = Counter()
         self.damage: set[str] = set()
@@ -84,22 +87,34 @@ class Surroundings:
         self._boxes.forget(now_ns, HORIZON_NS)
         class_ids, instance_ids = self._labels(raw, frame)
         base_frame, base_from_lidar = self._base(frame)
+        objects = self._boxes.at(frame.frame_id, frame.stamp_ns, now_ns)
+        self._note_match(objects is not None, class_ids is not None)
         return DriveFrame(
             frame=frame,
             base_from_lidar=base_from_lidar,
             class_ids=class_ids,
             instance_ids=instance_ids,
-            objects=self._boxes.at(frame.frame_id, frame.stamp_ns, now_ns),
+            objects=objects,
             odom_from_base=self._poses.fixed_from(base_frame, frame.stamp_ns),
         )
 
     def summary(self) -> Counter[str]:
-        """What could not be read or used -> how often."""
+        """Count what could not be read or used, by sentences."""
         total = Counter(self.damage) + self.problems
         for stream in (*self._streams, self._labels_stream):
             total.update({f"messages on {topic} cannot be read": count for topic, count in stream.unreadable.items()})
         total.update(f"true boxes cannot be used: {reason}" for reason in self._boxes.unusable.values())
         return total
+
+    def unmatched(self) -> list[str]:
+        """Tell which truth belongs to none of the clouds; true when all were given."""
+        return [
+            f"the truth on {topic} belongs to none of the clouds: see its stamps" for topic in sorted(self._unmatched)
+        ]
+
+    def _note_match(self, has_objects: bool, has_labels: bool) -> None:
+        self._unmatched -= {self._topics.objects} if has_objects else set()
+        self._unmatched -= {self._topics.labelled_points} if has_labels else set()
 
     def _stream(
         self,
