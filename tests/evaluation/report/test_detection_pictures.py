@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from perception.evaluation.report.detection_pictures import (
@@ -12,7 +14,7 @@ from perception.evaluation.report.detection_pictures import (
     footprints,
     readable,
 )
-from perception.evaluation.report.pictures import BirdsEyeArea
+from perception.evaluation.report.pictures import BACKGROUND, BirdsEyeArea
 from perception.types import Boxes3D
 
 AREA = BirdsEyeArea(front_m=20, back_m=20, side_m=20, pixels_per_meter=10)
@@ -76,6 +78,15 @@ def test_a_sheet_counts_what_was_found_and_what_is_true_and_takes_an_empty_cloud
     one = detection_sheet(scan(boxes((10, 5, 0))), AREA)
     with_truth = detection_sheet(scan(boxes((10, 5, 0)), boxes((0, 0, 0))), AREA)
     assert nothing.height < one.height < with_truth.height
+
+
+def test_a_long_title_is_broken_into_lines_that_fit() -> None:
+    short = scan(boxes())
+    title = "street 3, frame 59, at 5.9 s: F1 score 0.41 at scores from 0.3, 512 ms from the stamp to the result"
+    sheet = np.asarray(detection_sheet(dataclasses.replace(short, title=title), AREA))
+    margin = sheet[: AREA.pixels_per_meter * 20, -20:]
+    assert (margin == BACKGROUND).all(), "the title ends before the margin"
+    assert len(sheet) >= detection_sheet(short, AREA).height + 30, "and has a line more"
 
 
 def test_dark_colors_are_lightened_and_bright_ones_are_kept() -> None:

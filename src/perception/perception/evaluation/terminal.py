@@ -21,10 +21,11 @@ def print_results(console: Console, results: EvaluationResults, report: Path) ->
     console.print(_table(results))
     run = results.run
     frames, seconds = sum(bag.frames for bag in run.bags), sum(bag.duration_s for bag in run.bags)
-    how = f"{run.workers} worker{'s' * (run.workers != 1)}" if run.workers else run.mode
+    rate, workers = f"at rate {run.rate:g}" if run.rate else "", f"{run.workers} worker{'s' * (run.workers != 1)}"
+    how = workers if run.workers else rate
     console.print(
         f"{len(run.bags)} bag{'s' * (len(run.bags) != 1)}, {frames} frames, {seconds:.1f} s of driving; "
-        f"{run.mode}, {how}, took {run.duration_s:.1f} s"
+        f"{run.mode}, {how + ', ' if how else ''}took {run.duration_s:.1f} s"
     )
     for bag in run.bags:
         if bag.losses or len(run.bags) <= MOST_BAGS:

@@ -22,6 +22,7 @@ DARK, BRIGHT, HIGH_M = 70, 170, 4.0
 #: Boxes are drawn at twice the size and then reduced, so that slanted edges stay smooth.
 OVERSAMPLING = 2
 LINE_HEIGHT = 30
+TITLE_SIZE = 22
 #: Colours darker than this (luma, 0..255) are mixed with white: nuScenes' blue pedestrians vanish on a dark ground.
 LEAST_LUMA = 110.0
 
@@ -73,19 +74,33 @@ def detection_sheet(
     `picture`: the view, where it is already drawn.
     """
     view = Image.fromarray(detection_view(scan, area) if picture is None else picture)
-    legend = _legend(scan)
-    sheet = Image.new("RGB", (view.width + 2 * MARGIN, view.height + 3 * MARGIN + (len(legend) + 1) * LINE_HEIGHT))
-    sheet.paste(BACKGROUND, (0, 0, *sheet.size))
+    legend, title = _legend(scan), _wrapped(scan.title, view.width)
+    title_height = len(title) * LINE_HEIGHT
+    height = view.height + 3 * MARGIN + title_height + len(legend) * LINE_HEIGHT
+    sheet = Image.new("RGB", (view.width + 2 * MARGIN, height), BACKGROUND)
     draw = ImageDraw.Draw(sheet)
-    draw.text((MARGIN, MARGIN // 2), scan.title, font=ImageFont.load_default(22), fill=TEXT)
-    sheet.paste(view, (MARGIN, MARGIN + LINE_HEIGHT))
-    top = view.height + 2 * MARGIN + LINE_HEIGHT
+    for row, line in enumerate(title):
+        draw.text((MARGIN, MARGIN // 2 + row * LINE_HEIGHT), line, font=ImageFont.load_default(TITLE_SIZE), fill=TEXT)
+    sheet.paste(view, (MARGIN, MARGIN + title_height))
+    top = view.height + 2 * MARGIN + title_height
     for row, (color, name, counts) in enumerate(legend):
         y = top + row * LINE_HEIGHT
         draw.rectangle((MARGIN, y + 4, MARGIN + 18, y + 22), outline=color, width=3)
         draw.text((MARGIN + 30, y), name, font=ImageFont.load_default(20), fill=TEXT)
         draw.text((MARGIN + 190, y), counts, font=ImageFont.load_default(20), fill=FAINT_TEXT)
     return sheet
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Break a title between words, so that no line is wider than so many pixels; a longer word stays whole."""
+    font, lines = ImageFont.load_default(TITLE_SIZE), [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".lstrip()
+        if lines[-1] and font.getlength(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def readable(color: Color) -> Color:
