@@ -17,6 +17,7 @@ from perception.evaluation.records import read_records
 from perception.evaluation.results import EvaluationResults, ResourceUsage, Usage, json_schema
 from perception.evaluation.run import Evaluated, Evaluation, evaluate
 from perception.evaluation.terminal import print_results
+from tests.evaluation.evaluations import without_times
 from tests.evaluation.stand_in_networks import SETTINGS, StandInDrive, models
 
 
@@ -41,20 +42,6 @@ def run(out: Path, drives, networks, workers=2, **changes) -> Evaluated:
     )
     evaluation = Evaluation(out, networks, drives, "offline", workers=workers, problems=problems, **changes)
     return evaluate(evaluation, offline_outcomes(drives, networks, options), Console(quiet=True))
-
-
-def without_times(out: Path) -> tuple[dict, list[str]]:
-    """The figures and the records, but for how long everything took."""
-    metrics = json.loads((out / "metrics.json").read_text())
-    for name in ("command", "created", "duration_s", "workers"):
-        del metrics["run"][name]
-    for model in metrics["models"]:
-        model["latency_ms"] = {stage: figures["count"] for stage, figures in model["latency_ms"].items()}
-        del model["rate_hz"], model["resources"]
-    records = [
-        record.model_copy(update={"stage_ms": {}}) for record in read_records(sorted(out.glob("frames/*.jsonl")))
-    ]
-    return metrics, [record.model_dump_json() for record in records]
 
 
 def test_two_runs_agree_to_the_last_digit(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -12,6 +13,7 @@ from perception.data.recorded_drive import RecordedDrive
 from perception.evaluation.criteria import DetectionCriteria
 from perception.evaluation.models import EvaluatedModel
 from perception.evaluation.offline.network import NetworkSettings
+from perception.evaluation.offline.on_ray import RemoteDrive, connected, ray_outcomes
 from perception.evaluation.offline.outcomes import OfflineOptions, offline_outcomes
 from perception.evaluation.resources import ResourceSampler
 from perception.evaluation.result_bags import ResultBags
@@ -40,7 +42,7 @@ def evaluate_offline(
 
         def resources() -> dict[str, ResourceUsage]:
             usage = sampler.usage()
-            return {} if usage is None else {model.name: usage for model in models}
+            return {} if usage is None or arguments.ray else {model.name: usage for model in models}
 
         evaluation = Evaluation(
             out=arguments.out,
@@ -55,7 +57,12 @@ def evaluate_offline(
             resources=resources,
             sinks=[ResultBags(arguments.out / "bags", drives, models)] if arguments.write_bags else [],
         )
-        return evaluate(evaluation, offline_outcomes(drives, models, options), console)
+        if arguments.ray is None:
+            return evaluate(evaluation, offline_outcomes(drives, models, options), console)
+        remote = [RemoteDrive(drive) for drive in drives]
+        console.print("starting Ray")
+        with connected(arguments.ray, options.workers) as ray:
+            return evaluate(replace(evaluation, drives=remote), ray_outcomes(ray, remote, models, options), console)
 
 
 def _default_workers(device: str) -> int:

@@ -9,6 +9,7 @@ from functools import partial
 from itertools import islice
 
 from perception.configuration import ConfigurationError
+from perception.data.drive import DriveFrame
 from perception.evaluation.criteria import DetectionCriteria
 from perception.evaluation.drives import EvaluatedDrive
 from perception.evaluation.models import EvaluatedModel
@@ -68,18 +69,18 @@ def offline_outcomes(
     with WorkerPool(start, options.workers) as pool:
         for job, answers in pool.answers(jobs):
             for model, answer in zip(models, answers, strict=True):
-                yield _outcome(job, model, answer, options)
+                given = _answer_of_nobody(job, model, answer) if isinstance(answer, Died) else answer
+                yield outcome_of(job.bag, job.index, job.moment, model, given, options)
 
 
-def _outcome(
-    job: FrameJob, model: EvaluatedModel, answer: Answer | Died, options: OfflineOptions
+def outcome_of(
+    bag: str, index: int, moment: DriveFrame, model: EvaluatedModel, answer: Answer, options: OfflineOptions
 ) -> tuple[FrameOutcome, FrameRecord]:
-    if isinstance(answer, Died):
-        answer = _answer_of_nobody(job, model, answer)
+    """Put an answer beside its frame, and tell of a problem."""
     if answer.dropped:
         options.on_problem(model.name, answer.dropped, answer.problem)
     given = answer.result, answer.dropped, answer.stage_ms
-    return FrameOutcome(job.bag, job.index, job.moment, model.name, *given), answer.record
+    return FrameOutcome(bag, index, moment, model.name, *given), answer.record
 
 
 def _answer_of_nobody(job: FrameJob, model: EvaluatedModel, died: Died) -> Answer:
