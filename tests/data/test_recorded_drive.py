@@ -55,6 +55,17 @@ def test_a_drive_can_be_read_again(tmp_path: Path, full_frame: MakeFrame) -> Non
     assert len(list(drive.frames())) == len(list(drive.frames())) == 3
 
 
+def test_a_drive_is_opened_anew_in_another_process(tmp_path: Path, full_frame: MakeFrame) -> None:
+    write_drive(tmp_path / "drive", [full_frame(index) for index in range(3)])
+    drive = RecordedDrive(tmp_path / "drive", topics=Topics(objects="/ground_truth/objects"))
+    drive.name = "drive_2"
+    there = pickle.loads(pickle.dumps(drive))
+    assert there.name == "drive_2"
+    stamps = [[frame.frame.stamp_ns for frame in one.frames()] for one in (drive, there)]
+    assert stamps[0] == stamps[1]
+    assert len(stamps[0]) == 3
+
+
 def test_a_bag_without_truth_has_only_clouds(tmp_path: Path, bare_frame: MakeFrame) -> None:
     write_drive(tmp_path / "drive", [bare_frame(index) for index in range(3)])
     drive = RecordedDrive(tmp_path / "drive")

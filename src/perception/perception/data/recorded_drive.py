@@ -64,6 +64,7 @@ class RecordedDrive:
         fixed_frame: str = "odom",
         truth_tolerance_s: float = 0.05,
     ) -> None:
+        self._arguments = path, points_topic, topics, truth, base_frame, fixed_frame, truth_tolerance_s
         self.path = Path(path)
         self.name = self.path.name if self.path.is_dir() else STORAGE_SUFFIX.sub("", self.path.name)
         self.recording = Recording(self.path)
@@ -79,6 +80,10 @@ class RecordedDrive:
         self._last_log_time_ns: int | None = None
         self._problems: Counter[str] = Counter()
         self._surroundings: Surroundings | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In another process it is opened anew: what is open here cannot go there."""
+        return _reopened, (self.name, self._arguments)
 
     def frames(self) -> Iterator[DriveFrame]:
         """Read the clouds, each with what is known about it; every call begins anew."""
@@ -138,3 +143,9 @@ def is_cloud(raw: RawMessage) -> bool:
     except BagError:
         return False
     return True
+
+
+def _reopened(name: str, arguments: tuple[Any, ...]) -> RecordedDrive:
+    drive = RecordedDrive(*arguments)
+    drive.name = name
+    return drive
