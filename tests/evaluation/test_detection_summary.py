@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import pytest
 
 from perception.data.boxes import chosen, joined
 from perception.evaluation.criteria import DetectionCriteria
+from perception.evaluation.detection_summary import DetectionSummary
 from perception.evaluation.judging import Judge
 from perception.evaluation.metrics.bands import DISTANCE_BANDS_M, POINT_BANDS
 from perception.evaluation.records import BoxesRecord, FrameRecord, RecordWriter, read_records
@@ -185,3 +187,24 @@ def test_records_that_were_written_down_give_the_same_digits(tmp_path):
         for record in records:
             writer.write(record)
     assert of_records(read_records([tmp_path / "a.jsonl"])).model_dump_json() == of_records(records).model_dump_json()
+
+
+def test_ten_thousand_frames_fit_into_memory():
+    """Of 100 detections and 30 objects a frame, less is kept than their boxes would take."""
+    rng = np.random.default_rng(0)
+    truth = cars(*(row(*rng.uniform(-40, 40, 2)) for _ in range(30)), names="car")
+    found = cars(*(row(*rng.uniform(-40, 40, 2)) for _ in range(100)), names="car", scores=rng.random(100))
+    records = BoxesRecord.of(truth, np.full(30, 9)), BoxesRecord.of(found, np.full(100, 9))
+    summary = DetectionSummary(("car", "bus"), DetectionCriteria())
+    frame = FrameRecord(bag="a", index=0, model=MODEL, stamp_ns=0, points=40, truth=records[0], found=records[1])
+    for _ in range(3):
+        summary.add(frame)
+    tracemalloc.start()
+    try:
+        for _ in range(60):
+            summary.add(frame)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    boxes_alone = 130 * (3 + 3 + 1 + 1 + 2) * np.dtype(np.float64).itemsize
+    assert 60 * 1000 < kept < 60 * boxes_alone

@@ -121,7 +121,7 @@ class KittiMetrics:
 
     def _keep(self, key: tuple[int, str, str, str], matching: Matching) -> None:
         parts = self._matchings[key]
-        if matching.objects or len(matching.changes):
+        if matching.objects or len(matching.alarm_scores) or len(matching.changes):
             parts.append(matching)
         if len(parts) > MOST_PARTS:  # arrays of a few numbers take more memory than the numbers
             parts[:] = [joined(parts)]

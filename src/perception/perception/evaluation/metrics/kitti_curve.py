@@ -107,8 +107,11 @@ class KittiCurve(NamedTuple):
 
 def curve_of(matching: Matching) -> KittiCurve:
     """Add up what scenes add to a curve."""
-    scores, place = np.unique(matching.changes[:, 0], return_inverse=True)
-    rows = [np.bincount(place, column, len(scores))[::-1] for column in matching.changes[:, 1:].T]
+    alarms = np.zeros((len(matching.alarm_scores), 4), np.float32)
+    alarms[:, 0], alarms[:, 2] = matching.alarm_scores, 1
+    changes = np.concatenate([alarms, matching.changes])
+    scores, place = np.unique(changes[:, 0], return_inverse=True)
+    rows = [np.bincount(place, column, len(scores))[::-1] for column in changes[:, 1:].T]
     hits, false_alarms, similarity = np.cumsum(np.array(rows, np.float64), axis=1)
     return KittiCurve(
         objects=matching.objects,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Scores = NDArray[np.float32]
 
 
 class Scene(NamedTuple):
@@ -46,21 +47,25 @@ class Matching(NamedTuple):
 
     Attributes:
         objects: how many must be found.
+        alarm_scores: float32 [F], of detections that are false alarms unless `changes` takes them back.
         changes: float32 [K, 4]: a score, and by how much the hits, the false alarms and the orientation similarity
             change from there down.
         hit_scores: float32 [H], the best score that finds each object that is found.
     """
 
     objects: int
-    changes: NDArray[np.float32]
-    hit_scores: NDArray[np.float32]
+    alarm_scores: Scores
+    changes: Scores
+    hit_scores: Scores
+
+
+NOTHING = Matching(0, np.empty(0, np.float32), np.empty((0, 4), np.float32), np.empty(0, np.float32))
 
 
 def joined(parts: Sequence[Matching]) -> Matching:
     """Put what scenes add together."""
-    changes = np.concatenate([np.empty((0, 4), np.float32), *(one.changes for one in parts)])
-    hit_scores = np.concatenate([np.empty(0, np.float32), *(one.hit_scores for one in parts)])
-    return Matching(sum(one.objects for one in parts), changes, hit_scores)
+    objects, *columns = zip(*(parts or [NOTHING]), strict=True)
+    return Matching(sum(objects), *map(np.concatenate, columns))
 
 
 class _Candidate(NamedTuple):
@@ -93,11 +98,11 @@ def match(scene: Scene, min_overlap: float) -> list[Matching]:
 def _of_group(scene: Scene, group: int, best: Sequence[_Pair], steps: Sequence[_Step]) -> Matching:
     counts, false_alarm = scene.counts[:, group], scene.false_alarm[:, group]
     hits = [pair.taken.score for pair in best if counts[pair.row] and not pair.taken.small]
-    alone = [(score, 0.0, 1.0, 0.0) for score in scene.scores[false_alarm].tolist()]
-    changes = alone + _changes(scene.turns, counts, false_alarm, steps)
+    changes = _changes(scene.turns, counts, false_alarm, steps)
     # Of thresholds at which nothing changes, only those of hits are ever asked for.
-    kept = [change for change in changes if any(change[1:]) or change[0] in hits]
-    return Matching(int(counts.sum()), np.array(kept, np.float32).reshape(-1, 4), np.array(hits, np.float32))
+    kept = np.array([change for change in changes if any(change[1:]) or change[0] in hits], np.float32)
+    alarm_scores = scene.scores[false_alarm].astype(np.float32)
+    return Matching(int(counts.sum()), alarm_scores, kept.reshape(-1, 4), np.array(hits, np.float32))
 
 
 def _candidates(scene: Scene, min_overlap: float) -> list[list[_Candidate]]:
