@@ -1,6 +1,7 @@
 """`perception view` at the command line, with files."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -72,10 +73,16 @@ def test_a_run_beside_its_bag(bag, run_folder, tmp_path):
     assert view(bag, run_folder, "--bag", "street", "--save", tmp_path / "a.rrd") == 0
     points, found = (
         rows(tmp_path / "a.rrd", *place)
-        for place in (("points", "Points3D:positions"), ("net/objects", "Boxes3D:labels"))
+        for place in (("points", "Points3D:positions"), ("net/output/objects", "Boxes3D:labels"))
     )
     assert [stamp for stamp, _ in points] == [stamp for stamp, _ in found]
     assert len(found) == 3
+
+
+def test_a_run_with_bags_needs_no_bag(bag, run_folder, tmp_path):
+    shutil.copytree(bag, run_folder / "bags" / "street")
+    assert view(run_folder, "--bag", "street", "--save", tmp_path / "a.rrd") == 0
+    assert len(rows(tmp_path / "a.rrd", "points", "Points3D:positions")) == 3
 
 
 def test_a_run_of_several_bags_asks_which(run_folder, tmp_path, capsys):

@@ -15,9 +15,11 @@ from perception.data.bag_messages import (
     encode_transforms,
     encode_velocities,
 )
+from perception.data.bag_results import encode_result
 from perception.data.bag_types import header, new
 from perception.data.drive import CameraImage
 from perception.evaluation.view.messages import wanted
+from perception.types import LabelledCloud
 from tests.evaluation.view.conftest import START_NS, boxes, cloud
 from tests.evaluation.view.rrd import entities, red_green_blue, rows
 
@@ -49,6 +51,16 @@ def test_results_have_the_names_that_their_node_announces(shown_messages):
     info = SimpleNamespace(class_map=entries, __msgtype__="vision_msgs/msg/LabelInfo")
     path = shown_messages(("/perception/net/label_info", info), (LABELLED, cloud(IDS)))
     assert [classes_of(path, LABELLED)[index]["label"] for index in (0, 1, 2)] == ["road", "1", "x"]
+
+
+def test_results_without_names_keep_the_colours_of_their_bag(shown_messages):
+    labels = LabelledCloud(IDS[:2], np.ones(2, np.float32))
+    points = np.ones((2, 4), np.float32)
+    palette = {f"class {index}": (index, 200 - index, 7) for index in range(9)}
+    ((topic, _, message),) = encode_result(labels, points, START_NS, "lidar", palette)
+    path = shown_messages((f"/net/{topic}", message))
+    colors = map(red_green_blue, rows(path, f"/net/{topic}", "Points3D:colors")[0][1])
+    assert list(colors) == [(8, 192, 7), (0, 200, 7)]
 
 
 def test_unlabelled_points_are_coloured_from_low_to_high(shown_messages):

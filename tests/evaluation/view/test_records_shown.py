@@ -19,9 +19,9 @@ def test_results_lie_beside_the_truth_and_go_when_a_frame_is_dropped(shown):
         record(1, truth=truth, dropped="superseded"),
     ]
     path = shown(lambda viewer: show_records(viewer, records, "lidar"))
-    assert rows(path, "net/objects", "Boxes3D:labels") == [(START_NS, ["car 0.75"] * 2)]
-    assert rows(path, "net/objects", "Clear:is_recursive") == [(START_NS + STEP_NS, [True])]
-    assert rows(path, "net/objects/velocities", "Arrows3D:vectors")[0][1] == [[3.0, 0.0, 0.0]] * 2
+    assert rows(path, "net/output/objects", "Boxes3D:labels") == [(START_NS, ["car 0.75"] * 2)]
+    assert rows(path, "net/output/objects", "Clear:is_recursive") == [(START_NS + STEP_NS, [True])]
+    assert rows(path, "net/output/objects/velocities", "Arrows3D:vectors")[0][1] == [[3.0, 0.0, 0.0]] * 2
     assert [len(row) for _, row in rows(path, TRUTH, "Boxes3D:centers")] == [1, 1]
     assert rows(path, "net/ms/total", "Scalars:scalars") == [(START_NS, [12.5])]
     assert rows(path, "net/quality", "Scalars:scalars") == [(START_NS, [0.5])]

@@ -72,7 +72,7 @@ class Recorded:
         if len(runs) > 1 or len(bags) > 1:
             raise ConfigurationError("view shows one bag, one run's folder, or a bag with a run of it at a time")
         return cls(
-            bags[0] if bags else None,
+            bags[0] if bags else next((bag for run in runs for bag in bags_of(run, arguments.bag)), None),
             sorted(runs[0].glob(RECORDS)) if runs else (),
             arguments.bag,
             arguments.topics or (),
@@ -147,3 +147,9 @@ class Recorded:
 def is_run(folder: Path) -> bool:
     """Whether an evaluation wrote this folder."""
     return any(folder.glob(RECORDS))
+
+
+def bags_of(run: Path, name: str | None) -> list[Path]:
+    """The bag that a run wrote with its results: the one of this name, or the only one."""
+    bags = sorted((run / "bags").glob(name or "*"))
+    return bags if len(bags) == 1 else []

@@ -17,7 +17,7 @@ COLOR_FIELDS = {"height": "z", "intensity": "intensity"}
 Fields = Mapping[str, NDArray[Any]]
 
 
-def show_cloud(viewer: Viewer, entity: str, message: Any, color_by: str = "height") -> None:
+def show_cloud(viewer: Viewer, entity: str, message: Any, color_by: str = "height", has_names: bool = True) -> None:
     """Show a PointCloud2: classes where it has `class_id`, arrows where it has `vx` and `vy`, colours where `rgb`.
 
     Args:
@@ -25,18 +25,19 @@ def show_cloud(viewer: Viewer, entity: str, message: Any, color_by: str = "heigh
         entity: its name there.
         message: sensor_msgs/PointCloud2, or anything with its attributes.
         color_by: how points without any of these are coloured, a key of COLOR_FIELDS.
+        has_names: whether the viewer knows what its classes are; else their `rgb` says more, where they have it.
 
     Raises:
         CloudError: it cannot be used.
     """
     frame_id = message.header.frame_id
     points, fields = _finite(message)
-    if "class_id" in fields:
+    if "class_id" in fields and (has_names or "rgb" not in fields):
         viewer.labelled(entity, frame_id, points, fields["class_id"].astype(np.uint16))
     elif "vx" in fields and "vy" in fields:
         viewer.arrows(entity, frame_id, points, np.stack([fields["vx"], fields["vy"]], axis=1))
     elif "rgb" in fields:
-        viewer.colored(entity, frame_id, points, _red_green_blue(fields["rgb"]))
+        viewer.colored(entity, frame_id, points, _red_green_blue(fields["rgb"]), is_labelling="class_id" in fields)
     else:
         by = COLOR_FIELDS[color_by]
         viewer.cloud(entity, frame_id, points, fields[by if by in fields else "z"])

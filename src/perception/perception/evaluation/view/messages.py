@@ -48,16 +48,16 @@ class Messages:
 
     def _cloud(self, topic: str, message: Any) -> None:
         self._viewer.at(stamp_ns_of(message))
-        if any(field.name == "class_id" for field in message.fields):
-            self._name_classes(topic)
-        show_cloud(self._viewer, topic, message, self._color_by)
+        has_names = any(field.name == "class_id" for field in message.fields) and self._name_classes(topic)
+        show_cloud(self._viewer, topic, message, self._color_by, has_names)
 
-    def _name_classes(self, topic: str) -> None:
-        """The names are those of the node's label_info; the truth of bags is in SemanticKITTI's classes."""
+    def _name_classes(self, topic: str) -> bool:
+        """Tell the names of the node's label_info; the truth of bags is in SemanticKITTI's classes; whether known."""
         node = topic.partition("/output/")[0]
         names = self._names.get(node, SEMANTIC_KITTI.names if topic.startswith(TRUTH_PREFIX) else ())
         known = class_set_named(names)
         self._viewer.classes(topic, names, known.colors.tolist() if known else None)
+        return bool(names)
 
     def _label_info(self, topic: str, message: Any) -> None:
         by_id = {entry.class_id: entry.class_name for entry in message.class_map}

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from perception.evaluation.records import FrameRecord
 from perception.evaluation.view.viewer import Viewer
 
-#: Where a bag has them too.
 TRUTH = "/ground_truth/objects"
 #: Stages that every network has; more would be a plot of twenty curves.
 PLOTTED_STAGES = ("total", "end_to_end")
@@ -34,10 +33,12 @@ def show_records(viewer: Viewer, records: Iterable[FrameRecord], frame_id: str) 
 
 
 def _show_boxes(viewer: Viewer, record: FrameRecord, frame_id: str) -> None:
+    # Where a bag with results has them too.
+    entity = f"/{record.model}/output/objects"
     if record.truth is not None:
         viewer.boxes(TRUTH, frame_id, record.truth.boxes(), is_truth=True)
     if record.found is not None:
-        viewer.boxes(f"{record.model}/objects", frame_id, record.found.boxes())
+        viewer.boxes(entity, frame_id, record.found.boxes())
     else:
         # The viewer goes on showing what was there last: a dropped frame would keep the boxes before it.
-        viewer.clear(f"{record.model}/objects")
+        viewer.clear(entity)

@@ -71,9 +71,16 @@ class Viewer:
         """Show points [N, >=3], coloured by values [N], such as heights."""
         self.colored(entity, frame_id, points, self._scales.setdefault(entity, ColorScale()).colors(values))
 
-    def colored(self, entity: str, frame_id: str, points: NDArray[np.float32], colors: NDArray[np.uint8]) -> None:
-        """Show points [N, >=3] in RGB colours [N, 3]."""
-        self._place(entity, frame_id, self._layout.clouds)
+    def colored(
+        self,
+        entity: str,
+        frame_id: str,
+        points: NDArray[np.float32],
+        colors: NDArray[np.uint8],
+        is_labelling: bool = False,
+    ) -> None:
+        """Show points [N, >=3] in RGB colours [N, 3]; a labelling has a view of its own."""
+        self._place(entity, frame_id, self._layout.labelled if is_labelling else self._layout.clouds)
         shown = self._thinned(points)
         self._points(entity, points[shown], colors=colors[shown])
 
