@@ -82,6 +82,14 @@ def test_a_network_of_nuscenes_is_judged_in_its_own_classes():
     assert record.labels.confusion[NEAR] == ((car, bus, 1), (driveable, driveable, 2))
 
 
+def test_the_label_set_is_the_one_that_knows_most_of_the_classes():
+    some = network("segmentation", ("terrain", "manmade", "driveable_surface", "bus"))
+    assert judged([ROAD], [2], some).labels.label_set == "nuscenes_lidarseg"
+    assert judged([ROAD], [2], some).quality == 1
+    strange = network("segmentation", ("cat", "dog"))
+    assert judged([ROAD], [1], strange).labels.label_set == "semantic_kitti"
+
+
 def test_any_network_can_be_judged_in_the_classes_of_nuscenes():
     names = NUSCENES_LIDARSEG.names
     driveable, car = names.index("driveable_surface"), names.index("car")

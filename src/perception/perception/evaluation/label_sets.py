@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.classes import CLASS_SETS, IGNORED, NUSCENES_LIDARSEG, SEMANTIC_KITTI, ClassSet, class_set_named
+from perception.classes import CLASS_SETS, IGNORED, NUSCENES_LIDARSEG, SEMANTIC_KITTI, ClassSet
 from perception.configuration import ConfigurationError
 
 Ids = NDArray[np.uint8]
@@ -51,8 +51,8 @@ def label_set_named(name: str) -> ClassSet:
 
 
 def label_set_of(classes: tuple[str, ...]) -> ClassSet:
-    """Give the label set that a network's classes are; SemanticKITTI's, in which the truth of bags is, for others."""
-    return class_set_named(classes) or SEMANTIC_KITTI
+    """Give the label set that has most of a network's classes; of equal ones SemanticKITTI's, as the truth of bags."""
+    return max(CLASS_SETS, key=lambda label_set: len(set(classes) & set(label_set.names)))
 
 
 def truth_table(label_set: ClassSet) -> Ids:
