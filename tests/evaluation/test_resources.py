@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from perception.evaluation import resources
-from perception.evaluation.resources import ResourceSampler
+from perception.evaluation.resources import ResourceSampler, UsageLog
+from perception.evaluation.results import ResourceUsage, Usage
 from perception.runtime.device.figures import DeviceFigures
 
 BUSY = "while True: pass"
@@ -159,3 +160,21 @@ def test_processes_that_are_gone_are_unknown():
     with ResourceSampler([ended.pid], interval_s=60) as sampler:
         pass
     assert sampler.usage() is None
+
+
+def test_stretches_of_time_count_as_long_as_they_lasted(monkeypatch):
+    def usage(cpu_percent, power_w, samples):
+        known = Usage(mean=cpu_percent, max=cpu_percent + 10)
+        power = None if power_w is None else Usage(mean=power_w, max=power_w)
+        return ResourceUsage(cpu_percent=known, memory_mib=known, power_w=power, samples=samples)
+
+    usages = iter([usage(100, None, 1), None, usage(40, 7, 3)])
+    monkeypatch.setattr(ResourceSampler, "usage", lambda sampler: next(usages))
+    log = UsageLog()
+    assert log.usage() is None
+    for _ in range(3):
+        with log.watch([os.getpid()]):
+            pass
+    total = log.usage()
+    assert (total.cpu_percent, total.memory_mib) == (Usage(mean=55, max=110),) * 2
+    assert (total.power_w, total.gpu_percent, total.samples) == (Usage(mean=7, max=7), None, 4)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -93,19 +94,38 @@ class ResourceSampler:
         return [process for process in found if process.is_running()]
 
 
-def merged_usage(parts: Sequence[ResourceUsage]) -> ResourceUsage:
-    """Sum up at least one stretch of time, each as long as it has samples."""
+class UsageLog:
+    """What processes took over several stretches of time, each of which counts as long as it lasted.
 
-    def merged(name: str) -> Usage | None:
-        known = [(usage, part.samples) for part in parts if (usage := getattr(part, name)) is not None]
+    Args:
+        device: as of ResourceSampler.
+    """
+
+    def __init__(self, device: str = "cpu") -> None:
+        self._device = device
+        self._stretches: list[ResourceUsage] = []
+
+    @contextmanager
+    def watch(self, pids: Iterable[int]) -> Iterator[None]:
+        """Sample processes, and all that they start, for as long as the `with` block lasts."""
+        with ResourceSampler(pids, self._device) as sampler:
+            yield
+        self._stretches.extend(filter(None, [sampler.usage()]))
+
+    def usage(self) -> ResourceUsage | None:
+        """Sum all stretches up; None before the first."""
+        if not self._stretches:
+            return None
+        names = ("cpu_percent", "memory_mib", "gpu_percent", "gpu_memory_mib", "power_w")
+        samples = sum(stretch.samples for stretch in self._stretches)
+        return ResourceUsage.model_validate({name: self._merged(name) for name in names} | {"samples": samples})
+
+    def _merged(self, name: str) -> Usage | None:
+        known = [(usage, one.samples) for one in self._stretches if (usage := getattr(one, name)) is not None]
         if not known:
             return None
         mean = sum(usage.mean * samples for usage, samples in known) / sum(samples for _, samples in known)
         return Usage(mean=mean, max=max(usage.max for usage, _ in known))
-
-    names = ("cpu_percent", "memory_mib", "gpu_percent", "gpu_memory_mib", "power_w")
-    usages = {name: merged(name) for name in names}
-    return ResourceUsage.model_validate({**usages, "samples": sum(part.samples for part in parts)})
 
 
 class _Cores:

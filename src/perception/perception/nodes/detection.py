@@ -76,6 +76,8 @@ class DetectionNode(CloudNode):
         if problem:
             raise ConfigurationError(f"{problem}; change that parameter first")
         self._sweeps.clear()  # their points may have other features
+        if description.sweeps > 1:
+            self._transforms.listen()
 
     def _check_classes(self, parameters: list[Parameter]) -> SetParametersResult:
         """Refuse names that the network does not have; before one is loaded, any name may be meant."""

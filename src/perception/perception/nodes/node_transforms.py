@@ -1,4 +1,4 @@
-"""tf as a node sees it: listened to from the first need on, and waited for as long as a parameter says."""
+"""tf as a node sees it: listened to once it may be needed, and waited for as long as a parameter says."""
 
 from __future__ import annotations
 
@@ -43,7 +43,12 @@ class NodeTransforms:
         if listener is not None:
             listener.close()
 
-    def _lookup(self, target: str, source: str, stamp_ns: int) -> NDArray[np.float64]:
+    def listen(self) -> None:
+        """Begin to listen before the first need, so that what the first cloud needs is known by then."""
         if self._listener is None:
             self._listener = TransformListener(self._node)
+
+    def _lookup(self, target: str, source: str, stamp_ns: int) -> NDArray[np.float64]:
+        self.listen()
+        assert self._listener is not None
         return self._listener.lookup(target, source, stamp_ns)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -16,8 +15,8 @@ from perception.data.recorded_drive import RecordedDrive
 from perception.evaluation.judging import Judge
 from perception.evaluation.models import EvaluatedModel, find_models
 from perception.evaluation.records import read_records
-from perception.evaluation.resources import ResourceSampler, merged_usage
-from perception.evaluation.results import ResourceUsage, SegmentationResults
+from perception.evaluation.resources import UsageLog
+from perception.evaluation.results import SegmentationResults
 from perception.evaluation.run import FRAMES_FOLDER, Evaluated, Evaluation, Judged, evaluate
 from perception.evaluation.summary import summarize
 
@@ -79,7 +78,7 @@ def evaluate_drives(
     Raises:
         GraphError: the graph failed.
     """
-    used: dict[str, list[ResourceUsage]] = {}
+    used = {model.name: UsageLog() for model in models}
     evaluation = Evaluation(
         out=settings.out,
         models=models,
@@ -87,7 +86,7 @@ def evaluate_drives(
         mode="online",
         rate=settings.rate,
         notes=notes,
-        resources=lambda: {name: merged_usage(parts) for name, parts in used.items() if parts},
+        resources=lambda: {name: usage for name, log in used.items() if (usage := log.usage())},
     )
     return evaluate(evaluation, _passes(settings, models, drives, used, console), console)
 
@@ -103,22 +102,15 @@ def _passes(
     settings: DemoSettings,
     models: Sequence[EvaluatedModel],
     drives: Sequence[RecordedDrive],
-    used: dict[str, list[ResourceUsage]],
+    used: Mapping[str, UsageLog],
     console: Console,
 ) -> Generator[Judged, None, None]:
     for model in models:
-
-        @contextmanager
-        def watch(pids: Sequence[int], name: str = model.name) -> Iterator[None]:
-            with ResourceSampler(pids) as sampler:
-                yield
-            used.setdefault(name, []).extend(filter(None, [sampler.usage()]))
-
         options = OnlineOptions(
             GraphOptions(settings.logs / model.description.task),
             settings.rate,
             say=lambda text: console.print(text, markup=False),
-            watch=watch,
+            watch=used[model.name].watch,
         )
         judge = Judge.of_bundle(model.description)
         for outcome in online_outcomes(drives, [model], options):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping, Sequence
 
 from rich.console import Console
 
@@ -18,9 +17,8 @@ from perception.data.recorded_drive import RecordedDrive
 from perception.evaluation.criteria import DetectionCriteria
 from perception.evaluation.judging import Judge
 from perception.evaluation.models import EvaluatedModel
-from perception.evaluation.resources import ResourceSampler, merged_usage
+from perception.evaluation.resources import UsageLog
 from perception.evaluation.result_bags import ResultBags
-from perception.evaluation.results import ResourceUsage
 from perception.evaluation.run import Evaluated, Evaluation, Judged, evaluate
 
 SHARED_GRAPH = (
@@ -36,20 +34,13 @@ def evaluate_online(
     # A second SIGTERM, like a second Ctrl-C, leaves every `with` block, so that no process of the graph is left.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     problems: dict[tuple[str, str], str] = {}
-    used: list[ResourceUsage] = []
-
-    @contextmanager
-    def watch(pids: Sequence[int]) -> Iterator[None]:
-        with ResourceSampler(pids, arguments.device) as sampler:
-            yield
-        used.extend(filter(None, [sampler.usage()]))
-
+    log = UsageLog(arguments.device)
     options = OnlineOptions(
         graph=GraphOptions(arguments.out / "logs", arguments.config, arguments.device),
         rate=arguments.rate,
         limit=arguments.limit,
         on_problem=lambda model, reason, problem: problems.setdefault((model, reason), problem),
-        watch=watch,
+        watch=log.watch,
         say=lambda text: console.print(text, markup=False),
     )
     criteria = DetectionCriteria(range_m=arguments.range_m, least_points=arguments.least_points)
@@ -65,7 +56,7 @@ def evaluate_online(
         notes=(SHARED_GRAPH,) * (len(models) > 1),
         problems=problems,
         sinks=[ResultBags(arguments.out / "bags", drives, models)] if arguments.write_bags else [],
-        resources=lambda: {model.name: merged_usage(used) for model in models} if used else {},
+        resources=lambda: {} if (usage := log.usage()) is None else {model.name: usage for model in models},
     )
     return evaluate(evaluation, _judged(drives, models, options, judges), console)
 
