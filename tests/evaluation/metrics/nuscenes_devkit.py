@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from types import ModuleType, SimpleNamespace
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def devkit() -> SimpleNamespace:
     """The devkit's functions; skips the test where it is not installed."""
     if find_spec("nuscenes") is None:
         pytest.skip("nuscenes-devkit is not installed")
-    with patch.dict(sys.modules, {name: ModuleType(name) for name in UNUSED}):
+    with _stand_ins():
         from nuscenes.eval.common.config import config_factory
         from nuscenes.eval.common.data_classes import EvalBoxes
         from nuscenes.eval.common.utils import center_distance
@@ -41,6 +41,18 @@ def devkit() -> SimpleNamespace:
         Box=DetectionBox,
         Metrics=DetectionMetrics,
     )
+
+
+@contextmanager
+def _stand_ins() -> Iterator[None]:
+    """Let `UNUSED` be imported; nothing else of what is imported meanwhile may be imported a second time."""
+    absent = {name: ModuleType(name) for name in UNUSED if name not in sys.modules}
+    sys.modules.update(absent)
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
 
 
 def their_boxes(frames: Sequence[Boxes3D]) -> Any:
