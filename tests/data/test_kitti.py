@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from perception.configuration import ConfigurationError
+from perception.data.bags import read_drive, write_drive
 from perception.data.kitti import open_kitti
 from perception.data.poses import inverse
+from perception.data.recorded_drive import RecordedDrive
 from perception.types import Boxes3D
 
 
@@ -29,6 +31,20 @@ def test_boxes_hold_the_points_they_should(kitti_folder: Path, shared: Path, cou
     # The camera leans against the LiDAR by 0.6 degrees, and here boxes stand upright in the LiDAR's frame, as in every
     # detector's: a few points at the rims change sides. KITTI's own counts: 1325, 1900, 881, 659, 55, 162.
     assert count_inside(frame.frame.cloud.points, frame.objects) == [1426, 1933, 881, 666, 54, 169]
+
+
+def test_levels_of_difficulty_come_along_in_a_bag(kitti_folder: Path, tmp_path: Path) -> None:
+    labels = kitti_folder / "training" / "label_2" / "000008.txt"
+    # The last car, which is easy, again as its neighbours.
+    easy = labels.read_text().splitlines()[5].removeprefix("Car")
+    labels.write_text(labels.read_text() + f"Van{easy}\nPerson_sitting{easy}\nPedestrian{easy}\n")
+    (frame,) = open_kitti(kitti_folder).frames
+    # By KITTI's table: cut off; partly hidden; cut off and hidden; partly hidden; 39.6 pixels high; nothing of these.
+    assert frame.difficulty.tolist() == [3, 1, 3, 1, 1, 0, 3, 3, 0]
+    write_drive(tmp_path / "bag", [frame])
+    for found in (*read_drive(tmp_path / "bag"), *RecordedDrive(tmp_path / "bag").frames()):
+        assert found.difficulty.tolist() == frame.difficulty.tolist()
+        assert found.objects.class_names == frame.objects.class_names
 
 
 def _in_rectified_camera(points: np.ndarray, boxes: Boxes3D, shared: Path) -> tuple[np.ndarray, Boxes3D]:

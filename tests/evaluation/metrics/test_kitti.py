@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from perception.data.kitti_levels import LEVELS, levels_in_image, levels_of_heights
 from perception.evaluation.metrics.kitti import KITTI_CLASSES, VIEWS, KittiClass, KittiMetrics
-from perception.evaluation.metrics.kitti_levels import LEVELS, levels_in_image, levels_of_heights
 from perception.types import Boxes3D
 from tests.evaluation.metrics.detections import RatedFrame, cars, crowded_frame, row
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.data.bag_clouds import encode_table, records_of
+from perception.data.bag_clouds import column_of, encode_table, records_of
 from perception.data.bag_types import BagError, header, new, stamp_ns_of
 from perception.data.drive import CameraImage
 from perception.data.poses import quaternion_of, rigid_transform, rotation_of
@@ -114,6 +114,24 @@ def encode_velocities(boxes: Boxes3D, stamp_ns: int, frame_id: str) -> Any:
     """Make a PointCloud2 with a row x y z vx vy a box, in the boxes' order; NaN where a velocity is unknown."""
     table = np.concatenate([boxes.centers, boxes.velocities], axis=1).reshape(-1, 5)
     return encode_table(dict(zip(("x", "y", "z", "vx", "vy"), table.T, strict=True)), stamp_ns, frame_id)
+
+
+def encode_difficulties(boxes: Boxes3D, difficulty: NDArray[np.uint8], stamp_ns: int, frame_id: str) -> Any:
+    """Make a PointCloud2 with a row x y z difficulty a box, in the boxes' order."""
+    columns = dict(zip("xyz", boxes.centers.T, strict=True))
+    return encode_table({**columns, "difficulty": np.asarray(difficulty, np.uint8)}, stamp_ns, frame_id)
+
+
+def decode_difficulties(message: Any, count: int) -> NDArray[np.uint8]:
+    """Read the message of `encode_difficulties` for so many objects.
+
+    Raises:
+        BagError: there is not one difficulty a box.
+    """
+    difficulty = column_of(records_of(message), "difficulty", np.uint8)
+    if difficulty is None or len(difficulty) != count:
+        raise BagError(f"{0 if difficulty is None else len(difficulty)} difficulties for {count} objects")
+    return difficulty
 
 
 def decode_objects(message: Any, velocities: Any | None) -> Boxes3D:

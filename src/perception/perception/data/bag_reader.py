@@ -13,7 +13,7 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 
 from perception.data.bag_clouds import column_of, decode_cloud, records_of
-from perception.data.bag_messages import decode_image, decode_objects, decode_odometry
+from perception.data.bag_messages import decode_difficulties, decode_image, decode_objects, decode_odometry
 from perception.data.bag_types import BagError, Topics, stamp_ns_of, typestore
 from perception.data.drive import CameraImage, DriveFrame
 from perception.data.static_tree import StaticTree
@@ -75,6 +75,7 @@ def read_frames(path: Path, topics: Topics, base_frame: str, max_camera_delay_s:
             topics.labelled_points,
             topics.objects,
             topics.velocities,
+            topics.difficulties,
             topics.odometry,
             "/tf_static",
         }
@@ -149,7 +150,9 @@ class FrameAssembly:
         labelled = self._take(self._topics.labelled_points, stamp_ns)
         class_ids, instance_ids = _labels(labelled, cloud)
         velocities = self._take(self._topics.velocities, stamp_ns)
+        difficulties = self._take(self._topics.difficulties, stamp_ns)
         objects = self._take(self._topics.objects, stamp_ns)
+        boxes = None if objects is None else decode_objects(objects, velocities)
         odometry = self._take(self._topics.odometry, stamp_ns)
         odom_from_base, twist = (None, None) if odometry is None else decode_odometry(odometry)
         return DriveFrame(
@@ -157,7 +160,8 @@ class FrameAssembly:
             base_from_lidar=self._tree.target_from_source(self._base_frame, frame_id, stamp_ns),
             class_ids=class_ids,
             instance_ids=instance_ids,
-            objects=None if objects is None else decode_objects(objects, velocities),
+            objects=boxes,
+            difficulty=None if boxes is None or not difficulties else decode_difficulties(difficulties, len(boxes)),
             odom_from_base=odom_from_base,
             twist=twist,
             images=self._images_of(stamp_ns, next_stamp_ns),

@@ -48,6 +48,7 @@ class Topics:
         objects: ground-truth boxes, vision_msgs/Detection3DArray.
         velocities: velocities of those boxes in their order, PointCloud2 with x y z vx vy (vision_msgs has no field
             for a velocity).
+        difficulties: how hard these objects are to see, in their order, PointCloud2 with x y z difficulty.
         odometry: nav_msgs/Odometry.
         cameras: prefix under which each camera has `<name>/image/compressed` and `<name>/camera_info`.
     """
@@ -56,8 +57,14 @@ class Topics:
     labelled_points: str = "/ground_truth/points"
     objects: str = "/ground_truth/objects"
     velocities: str = "/ground_truth/velocities"
+    difficulties: str = "/ground_truth/difficulties"
     odometry: str = "/odometry"
     cameras: str = "/camera"
+
+    @property
+    def truth(self) -> tuple[str, ...]:
+        """Topics of what is true."""
+        return self.labelled_points, self.objects, self.velocities, self.difficulties
 
     def image(self, camera: str) -> str:
         """Topic of a camera's compressed images."""

@@ -15,6 +15,7 @@ from perception.data import bag_types
 from perception.data.bag_clouds import encode_cloud
 from perception.data.bag_messages import (
     encode_camera_info,
+    encode_difficulties,
     encode_image,
     encode_objects,
     encode_odometry,
@@ -74,17 +75,32 @@ def _frame_messages(drive_frame: DriveFrame, topics: Topics) -> Iterator[Entry]:
     for image in drive_frame.images:
         yield from _image_messages(image, topics)
     arrival_ns = stamp_ns + sweep_duration_ns(drive_frame)
-    if drive_frame.objects is not None:
-        objects = drive_frame.objects
-        if np.isfinite(objects.velocities).any():
-            yield arrival_ns, topics.velocities, bag_types.POINT_CLOUD, encode_velocities(objects, stamp_ns, frame_id)
-        yield arrival_ns, topics.objects, bag_types.DETECTIONS, encode_objects(objects, stamp_ns, frame_id)
+    yield from object_messages(drive_frame, topics, arrival_ns)
     yield arrival_ns, topics.points, bag_types.POINT_CLOUD, encode_cloud(frame.cloud, stamp_ns, frame_id)
     # Last, so that it fills a chunk of its own, which a reader that wants no ground truth never loads.
-    if drive_frame.class_ids is not None or drive_frame.instance_ids is not None:
-        labels = drive_frame.class_ids, drive_frame.instance_ids
-        labelled = encode_cloud(frame.cloud, stamp_ns, frame_id, *labels)
-        yield arrival_ns, topics.labelled_points, bag_types.POINT_CLOUD, labelled
+    yield from label_messages(drive_frame, topics, arrival_ns)
+
+
+def object_messages(drive_frame: DriveFrame, topics: Topics, log_time_ns: int) -> Iterator[Entry]:
+    """Turn the true objects of a frame into messages, if they are known."""
+    objects, frame = drive_frame.objects, drive_frame.frame
+    if objects is None:
+        return
+    place = frame.stamp_ns, frame.frame_id or "lidar"
+    if np.isfinite(objects.velocities).any():
+        yield log_time_ns, topics.velocities, bag_types.POINT_CLOUD, encode_velocities(objects, *place)
+    if drive_frame.difficulty is not None:
+        difficulties = encode_difficulties(objects, drive_frame.difficulty, *place)
+        yield log_time_ns, topics.difficulties, bag_types.POINT_CLOUD, difficulties
+    yield log_time_ns, topics.objects, bag_types.DETECTIONS, encode_objects(objects, *place)
+
+
+def label_messages(drive_frame: DriveFrame, topics: Topics, log_time_ns: int) -> Iterator[Entry]:
+    """Turn the true labels of a frame into a message, if they are known."""
+    frame, labels = drive_frame.frame, (drive_frame.class_ids, drive_frame.instance_ids)
+    if any(values is not None for values in labels):
+        labelled = encode_cloud(frame.cloud, frame.stamp_ns, frame.frame_id or "lidar", *labels)
+        yield log_time_ns, topics.labelled_points, bag_types.POINT_CLOUD, labelled
 
 
 def _image_messages(image: CameraImage, topics: Topics) -> Iterator[Entry]:

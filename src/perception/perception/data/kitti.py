@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from perception.configuration import ConfigurationError
 from perception.data.drive import CameraImage, Drive, DriveFrame
 from perception.data.files import read_bytes, read_calibration, read_points
+from perception.data.kitti_levels import LEVELS, levels_in_image
 from perception.data.kitti_vehicle import BASE_FROM_LIDAR, PERIOD_NS, START_NS, camera_image, entry
 from perception.data.poses import inverse
 from perception.types import Boxes3D, Frame, PointCloud
@@ -29,6 +30,8 @@ CLASS_OF_TYPE = {
     "Person_sitting": "pedestrian",
     "Cyclist": "bicycle",
 }
+#: Which KITTI counts neither as found nor as missed: they are no Car, and no Pedestrian, yet much like one.
+NEIGHBOURS = ("Van", "Person_sitting")
 TYPES_LEFT_OUT = ("Tram", "Misc", "DontCare")
 
 
@@ -47,14 +50,15 @@ def open_kitti(folder: Path) -> Drive:
     notes = ["the set's frames are not one drive: no ego motion, stamps at 10 Hz"]
     frames = _Frames(scans, folder, (folder / "image_2").is_dir(), (folder / "label_2").is_dir())
     if frames.has_labels:
+        notes.append("Van and Person_sitting are cars and pedestrians that no level of difficulty counts")
         notes.append(f"boxes of {', '.join(TYPES_LEFT_OUT)} are left out: nuScenes has no such class")
     else:
         notes.append("no label_2: the bag has no ground truth")
     return Drive(len(scans), frames, tuple(notes))
 
 
-def read_boxes(path: Path, camera0_from_lidar: NDArray[np.float64]) -> Boxes3D:
-    """Read a label file and move its boxes into the LiDAR's frame, geometric centres.
+def read_boxes(path: Path, camera0_from_lidar: NDArray[np.float64]) -> tuple[Boxes3D, NDArray[np.uint8]]:
+    """Read a label file: its boxes, moved into the LiDAR's frame, geometric centres, and KITTI's level of each.
 
     In the file a box stands on its bottom centre in rectified camera 0 (x right, y down, z forward), and its length
     lies along (cos rotation_y, 0, -sin rotation_y).
@@ -69,11 +73,14 @@ def read_boxes(path: Path, camera0_from_lidar: NDArray[np.float64]) -> Boxes3D:
             raise ConfigurationError(f"{path}: not a line of KITTI's object labels: '{' '.join(words)[:60]}'")
     kept = [words for words in objects if words[0] in CLASS_OF_TYPE]
     try:
-        numbers = np.array([[float(word) for word in words[8:15]] for words in kept]).reshape(-1, 7)
+        numbers = np.array([[float(word) for word in words[1:15]] for words in kept]).reshape(-1, 14)
     except ValueError as error:
         raise ConfigurationError(f"{path}: {error}") from None
-    sizes, bottoms, rotations_y = numbers[:, [2, 1, 0]], numbers[:, 3:6], numbers[:, 6]
-    return boxes_from_camera([words[0] for words in kept], bottoms, sizes, rotations_y, camera0_from_lidar)
+    types = [words[0] for words in kept]
+    sizes, bottoms, rotations_y = numbers[:, [9, 8, 7]], numbers[:, 10:13], numbers[:, 13]
+    levels = levels_in_image(numbers[:, 6] - numbers[:, 4], numbers[:, 1], numbers[:, 0])
+    levels[[one in NEIGHBOURS for one in types]] = len(LEVELS)
+    return boxes_from_camera(types, bottoms, sizes, rotations_y, camera0_from_lidar), levels.astype(np.uint8)
 
 
 def boxes_from_camera(
@@ -127,9 +134,11 @@ class _Frames:
             projection = entry(calibration, "P2", calibration_path)
             images = (camera_image(image_path, "image_2", stamp_ns, projection, camera0_from_lidar),)
         label_path = self.folder / "label_2" / f"{scan.stem}.txt"
+        objects, difficulty = read_boxes(label_path, camera0_from_lidar) if self.has_labels else (None, None)
         return DriveFrame(
             frame=Frame(PointCloud(read_points(scan, 4)), stamp_ns, "lidar"),
             base_from_lidar=BASE_FROM_LIDAR,
-            objects=read_boxes(label_path, camera0_from_lidar) if self.has_labels else None,
+            objects=objects,
+            difficulty=difficulty,
             images=images,
         )

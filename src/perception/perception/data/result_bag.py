@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-from perception.data.bag_clouds import encode_cloud
-from perception.data.bag_messages import encode_objects
 from perception.data.bag_results import Color, encode_result
-from perception.data.bag_types import DETECTIONS, POINT_CLOUD
+from perception.data.bag_writer import label_messages, object_messages
 from perception.data.drive import DriveFrame
 from perception.data.new_bag import NewBag
 from perception.data.recorded_drive import RecordedDrive, is_cloud
@@ -46,7 +44,7 @@ class ResultBag:
         self._has_foreign_truth = drive.truth is not drive.recording
         ours = [f"/{name}/output/" for name in colors]
         if self._has_foreign_truth:
-            ours += [drive.topics.objects, drive.topics.velocities, drive.topics.labelled_points]
+            ours += drive.topics.truth
         topics = [topic for topic in drive.recording.channels if not topic.startswith(tuple(ours))]
         self._inputs = drive.recording.messages(topics)
         self._bag = NewBag(path, "zstd", overwrite)
@@ -119,11 +117,6 @@ class ResultBag:
         return channel
 
     def _write_truth(self, frame: DriveFrame, log_time_ns: int) -> None:
-        cloud, topics = frame.frame, self._drive.topics
-        if frame.objects is not None:
-            objects = encode_objects(frame.objects, cloud.stamp_ns, cloud.frame_id)
-            self._bag.write(topics.objects, DETECTIONS, log_time_ns, objects)
-        if frame.class_ids is not None:
-            labels = frame.class_ids, frame.instance_ids
-            labelled = encode_cloud(cloud.cloud, cloud.stamp_ns, cloud.frame_id, *labels)
-            self._bag.write(topics.labelled_points, POINT_CLOUD, log_time_ns, labelled)
+        for make in (object_messages, label_messages):
+            for time_ns, topic, message_type, message in make(frame, self._drive.topics, log_time_ns):
+                self._bag.write(topic, message_type, time_ns, message)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from perception.data.kitti_levels import LEVELS
 from perception.evaluation.criteria import DetectionCriteria
 from perception.evaluation.metrics.bands import (
     DISTANCE_BANDS_M,
@@ -20,7 +21,6 @@ from perception.evaluation.metrics.detection import MEANINGLESS, DetectionMetric
 from perception.evaluation.metrics.detection_curves import Flags, Floats
 from perception.evaluation.metrics.detection_matching import DISTANCES_M, ERROR_DISTANCE_M, ERRORS
 from perception.evaluation.metrics.kitti import KITTI_CLASSES, VIEWS, KittiMetrics
-from perception.evaluation.metrics.kitti_levels import LEVELS
 from perception.evaluation.records import BoxesRecord, FrameRecord
 from perception.evaluation.results import ClassFigures, DetectionFigures, DetectionResults, PrecisionRecall
 from perception.types import Boxes3D

@@ -138,7 +138,7 @@ class _BoxesJudge:
         if frame.objects is None:
             return {"found": BoxesRecord.of(found, points_inside(points, found))}
         counts = points_inside(points, joined([frame.objects, found]))
-        truth = BoxesRecord.of(frame.objects, counts[: len(frame.objects)])
+        truth = BoxesRecord.of(frame.objects, counts[: len(frame.objects)], frame.difficulty)
         record = BoxesRecord.of(found, counts[len(frame.objects) :])
         metrics = DetectionMetrics(self.classes, self.criteria.range_m)
         shown = chosen(found, found.scores >= self.criteria.shown_score)

@@ -43,7 +43,9 @@ class BoxesRecord(Settings):
     difficulty: tuple[Count, ...] | None = None
 
     @classmethod
-    def of(cls, boxes: Boxes3D, points: NDArray[np.int64], difficulty: NDArray[np.int64] | None = None) -> BoxesRecord:
+    def of(
+        cls, boxes: Boxes3D, points: NDArray[np.int64], difficulty: NDArray[np.integer] | None = None
+    ) -> BoxesRecord:
         """Keep boxes to the bit."""
         velocities = [tuple(_shortest(row)) if np.isfinite(row).all() else None for row in boxes.velocities]
         return cls.model_validate(

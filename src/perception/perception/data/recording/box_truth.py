@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from perception.data.bag_messages import decode_objects
-from perception.data.bag_types import BagError, stamp_ns_of
+from perception.data.bag_messages import decode_difficulties, decode_objects
+from perception.data.bag_types import BagError, Topics, stamp_ns_of
 from perception.data.boxes import moved
 from perception.data.recording.poses import Poses
 from perception.data.recording.read_ahead import Nearby
@@ -34,27 +36,32 @@ class BoxTruth:
     the nearest in time. What has another stamp is moved by the vehicle's own motion, where that is known.
 
     Args:
-        topic: of the boxes; what comes from other topics are their velocities.
+        topics: of the boxes, their velocities and their difficulties.
         poses: where the frames were.
         tolerance_ns: how far away the nearest may be.
     """
 
-    def __init__(self, topic: str, poses: Poses, tolerance_ns: int) -> None:
-        self._topic = topic
+    def __init__(self, topics: Topics, poses: Poses, tolerance_ns: int) -> None:
         self._poses = poses
         self._tolerance_ns = tolerance_ns
         self._objects: deque[Nearby] = deque()
         self._velocities: deque[Nearby] = deque()
+        self._difficulties: deque[Nearby] = deque()
+        self._of_topic = {
+            topics.objects: self._objects,
+            topics.velocities: self._velocities,
+            topics.difficulties: self._difficulties,
+        }
         #: Stamp -> why the truth of that moment cannot be used.
         self.unusable: dict[int, str] = {}
 
     def add(self, item: Nearby) -> None:
         """Take a message of one of the topics."""
-        (self._objects if item.topic == self._topic else self._velocities).append(item)
+        self._of_topic[item.topic].append(item)
 
     def forget(self, now_ns: int, horizon_ns: int) -> None:
         """Forget what is not near."""
-        for items in (self._objects, self._velocities):
+        for items in self._of_topic.values():
             while items and abs(items[0].time_ns - now_ns) > horizon_ns:
                 items.popleft()
 
@@ -72,8 +79,8 @@ class BoxTruth:
             return self._moved(self._read(by_nearness[stamps.index(stamp_ns)].message), frame_id, stamp_ns)
         before_ns = max((stamp for stamp in stamps if stamp < stamp_ns), default=None)
         after_ns = min((stamp for stamp in stamps if stamp > stamp_ns), default=None)
-        sides = [self._read(by_nearness[stamps.index(stamp)].message) for stamp in (before_ns, after_ns) if stamp]
-        known = [truth for truth in sides if truth is not None]
+        sides = [by_nearness[stamps.index(stamp)] for stamp in (before_ns, after_ns) if stamp is not None]
+        known = [truth for side in sides if (truth := self._read(side.message)) is not None]
         if len(known) == 2 and (between := self._between(known[0], known[1], frame_id, stamp_ns)) is not None:
             return between
         nearest = min(known, key=lambda truth: abs(truth.stamp_ns - stamp_ns), default=None)
@@ -81,9 +88,18 @@ class BoxTruth:
             return None
         return self._moved(nearest, frame_id, stamp_ns)
 
+    def difficulty(self, count: int, stamp_ns: int) -> NDArray[np.uint8] | None:
+        """Find how hard a cloud's objects, so many, are to see; None where that was not said of its very stamp."""
+        message = _of_stamp(self._difficulties, stamp_ns)
+        try:
+            return None if message is None else decode_difficulties(message, count)
+        except BagError as error:
+            self.unusable[stamp_ns] = str(error)
+            return None
+
     def _read(self, message: Any) -> _Truth | None:
         stamp_ns = stamp_ns_of(message)
-        velocities = next((item.message for item in self._velocities if stamp_ns_of(item.message) == stamp_ns), None)
+        velocities = _of_stamp(self._velocities, stamp_ns)
         try:
             return _Truth(stamp_ns, message.header.frame_id, decode_objects(message, velocities))
         except (BagError, AttributeError, ValueError) as error:
@@ -115,6 +131,10 @@ class BoxTruth:
             return None
         seconds = (stamp_ns - nearer.stamp_ns) / 1e9
         return interpolated(boxes, others, abs(stamp_ns - nearer.stamp_ns) / gap_ns, seconds)
+
+
+def _of_stamp(items: Iterable[Nearby], stamp_ns: int) -> Any | None:
+    return next((item.message for item in items if stamp_ns_of(item.message) == stamp_ns), None)
 
 
 def interpolated(boxes: Boxes3D, others: Boxes3D, share: float, seconds: float) -> Boxes3D:

@@ -22,8 +22,7 @@ def choose_points_topic(recording: Recording, asked: str | None, topics: Topics)
         if asked not in clouds:
             raise BagError(f"{recording.path}: no clouds on {asked}; topics with sensor_msgs/PointCloud2: {listed}")
         return asked
-    truth = {topics.labelled_points, topics.velocities}
-    sensed = [topic for topic in clouds if topic not in truth and not topic.startswith(TRUTH_PREFIX)]
+    sensed = [topic for topic in clouds if topic not in topics.truth and not topic.startswith(TRUTH_PREFIX)]
     if len(sensed) == 1:
         return sensed[0]
     if topics.points in sensed:

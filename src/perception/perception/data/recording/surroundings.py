@@ -63,9 +63,10 @@ class Surroundings:
         self.problems: Counter[str] = Counter()
         self.damage: set[str] = set()
         self._poses = Poses(fixed_frame)
-        self._boxes = BoxTruth(topics.objects, self._poses, tolerance_ns)
+        self._boxes = BoxTruth(topics, self._poses, tolerance_ns)
         self._pose_topics = {DYNAMIC_TOPIC, STATIC_TOPIC, topics.odometry}
-        truth_topics, labelled = {topics.objects, topics.velocities}, {topics.labelled_points}
+        labelled = {topics.labelled_points}
+        truth_topics = set(topics.truth) - labelled
         own = self._pose_topics | truth_topics if is_same else self._pose_topics
         along = {topic for topic in own if recording.lies_among(topic, points_topic)}
         self._streams = [self._stream(recording, along, "place")]
@@ -95,6 +96,7 @@ class Surroundings:
             class_ids=class_ids,
             instance_ids=instance_ids,
             objects=objects,
+            difficulty=None if objects is None else self._boxes.difficulty(len(objects), frame.stamp_ns),
             odom_from_base=self._poses.fixed_from(base_frame, frame.stamp_ns),
         )
 

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from perception import ops
+from perception.data.kitti_levels import LEVELS
 from perception.evaluation.metrics.groups import group_flags
 from perception.evaluation.metrics.kitti_curve import KittiCurve, curve_of
-from perception.evaluation.metrics.kitti_levels import LEVELS
 from perception.evaluation.metrics.kitti_matching import Matching, Scene, joined, match
 from perception.types import Boxes3D
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from perception.evaluation.metrics.kitti_levels import levels_from, levels_in_image, levels_of_heights, levels_up_to
+from perception.data.kitti_levels import levels_from, levels_in_image, levels_of_heights, levels_up_to
 
 
 @pytest.mark.parametrize(
