@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import tracemalloc
 from pathlib import Path
 
 import jsonschema
+import psutil
 import pytest
 from rich.console import Console
 
@@ -18,7 +20,7 @@ from perception.evaluation.results import EvaluationResults, ResourceUsage, Usag
 from perception.evaluation.run import Evaluated, Evaluation, evaluate
 from perception.evaluation.terminal import print_results
 from tests.evaluation.evaluations import without_times
-from tests.evaluation.stand_in_networks import SETTINGS, StandInDrive, models
+from tests.evaluation.stand_in_networks import SETTINGS, StandInDrive, frame, models
 
 
 class Interrupting(StandInDrive):
@@ -27,10 +29,10 @@ class Interrupting(StandInDrive):
     at, number = 5, signal.SIGINT
 
     def frames(self):
-        for index, frame in enumerate(super().frames()):
+        for index, moment in enumerate(super().frames()):
             if index == self.at:
                 os.kill(os.getpid(), self.number)
-            yield frame
+            yield moment
 
 
 def run(out: Path, drives, networks, workers=2, **changes) -> Evaluated:
@@ -130,3 +132,25 @@ def test_the_terminal_tells_figures_losses_and_notes(tmp_path, capsys):
     for text in ("mIoU 0.", "mAP 1.000", "3 / 4", "1 processing_failed", "lost: the end is missing", "a poisoned cloud",
                  str(tmp_path / "report.html")):  # fmt: skip
         assert text in told
+
+
+def test_memory_does_not_grow_with_the_bag(tmp_path):
+    frames, points = 110, 20_000
+    peaks_mib, workers_mib = [], []
+
+    class Watched(StandInDrive):
+        def frames(self):
+            for index in range(frames):
+                if index in (frames // 2, frames - 1):  # by the first, as many bad frames are kept as ever will be
+                    peaks_mib.append(tracemalloc.get_traced_memory()[1] / 2**20)
+                    workers_mib.append(sum(one.memory_info().rss for one in psutil.Process().children()) / 2**20)
+                    tracemalloc.reset_peak()
+                yield frame(30 * index, points)  # 3 s apart: worst frames are never of the same moment
+
+    tracemalloc.start()
+    run(tmp_path, [Watched("drive", frames, points=points)], models("labels"))
+    tracemalloc.stop()
+    frame_mib = points * (16 + 24) / 2**20
+    assert frame_mib * 10 < peaks_mib[0] < frame_mib * 60  # it was measured, and some 30 frames are kept to be drawn
+    assert peaks_mib[1] < 1.1 * peaks_mib[0]
+    assert workers_mib[1] < workers_mib[0] + 20 * frame_mib
