@@ -123,7 +123,9 @@ def evaluate(evaluation: Evaluation, stream: Generator[Judged, None, None], cons
             problem = str(error)
     partial = bool(interruption.signal or problem)
     run = _describe_run(evaluation, tally, partial, time.monotonic() - started_s)
-    models = summarize(read_records(files.values()), evaluation.models, evaluation.resources(), evaluation.criteria)
+    records, used = read_records(files.values()), evaluation.resources()
+    with console.status("making the figures"):
+        models = summarize(records, evaluation.models, used, evaluation.criteria)
     notes = (*_notes(evaluation, interruption.signal, problem), *caveats(models))
     results = EvaluationResults(run=run, models=models, notes=notes)
     with console.status("drawing the report"):
