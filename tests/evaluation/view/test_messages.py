@@ -97,6 +97,12 @@ def test_true_boxes_are_white_and_found_ones_have_class_and_score(shown_messages
     )
 
 
+def test_boxes_that_score_little_are_not_shown(shown_messages):
+    message = encode_objects(boxes(2), START_NS, "lidar")
+    path = shown_messages(("/net/output/objects", message), min_score=0.8)
+    assert rows(path, "/net/output/objects", "Boxes3D:centers") == [(START_NS, [])]
+
+
 def test_velocities_are_arrows(shown_messages):
     path = shown_messages(("/ground_truth/velocities", encode_velocities(boxes(2, speed=3.0), START_NS, "lidar")))
     assert rows(path, "/ground_truth/velocities", "Arrows3D:vectors")[0][1] == [[3.0, 0.0, 0.0]] * 2

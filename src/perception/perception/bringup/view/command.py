@@ -8,9 +8,12 @@ import threading
 from pathlib import Path
 
 from perception.configuration import ConfigurationError
+from perception.evaluation.criteria import DetectionCriteria
 from perception.evaluation.view.clouds import COLOR_FIELDS
 from perception.evaluation.view.outputs import DATA_PORT, WEB_PORT, new_recording, open_window, save, serve
 from perception.evaluation.view.viewer import Viewer
+
+SHOWN_SCORE = DetectionCriteria().shown_score
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_outputs(parser)
     parser.add_argument("--color", choices=list(COLOR_FIELDS), default="height", help="of points without classes")
+    parser.add_argument("--min-score", type=share, default=SHOWN_SCORE, metavar="S", help=f"of boxes ({SHOWN_SCORE})")
     parser.add_argument("--fixed-frame", default="", metavar="FRAME", help="tf frame that stands still, such as odom")
     parser.add_argument(
         "--max-points", type=count, default=0, metavar="N", help="thin clouds to N points, for slow links"
@@ -36,6 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frame", type=count, metavar="N", help="with --open3d: which frame, from 0 (default: 0)")
     parser.add_argument("--open3d", action="store_true", help="show a single frame in Open3D's window")
     parser.add_argument("--picture", type=Path, metavar="FILE.png", help="with --open3d: draw it into a file instead")
+
+
+def share(text: str) -> float:
+    """Parse a number from 0 to 1."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text}")
+    return value
 
 
 def count(text: str) -> int:
@@ -105,4 +117,4 @@ def open_viewer(arguments: argparse.Namespace, name: str) -> Viewer:
         print("open in a browser, here or from another machine:", *pages, sep="\n  ", flush=True)
     else:
         open_window(recording)
-    return Viewer(recording, arguments.fixed_frame, arguments.max_points)
+    return Viewer(recording, arguments.fixed_frame, arguments.max_points, arguments.min_score)

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.classes import IGNORED, object_colors
+from perception.data.boxes import chosen
+from perception.evaluation.criteria import DetectionCriteria
 from perception.evaluation.report.detection_pictures import TRUTH_COLOR, readable
 from perception.evaluation.report.pictures import UNLABELLED
 from perception.evaluation.view.colors import ColorScale
@@ -32,9 +34,16 @@ class Viewer:
         recording: an opened rerun.RecordingStream.
         fixed_frame: the frame that stands still; empty: that of the first cloud or boxes.
         max_points: clouds are thinned evenly to this many points; 0: never.
+        min_score: boxes that score less are not shown.
     """
 
-    def __init__(self, recording: Any, fixed_frame: str = "", max_points: int = 0) -> None:
+    def __init__(
+        self,
+        recording: Any,
+        fixed_frame: str = "",
+        max_points: int = 0,
+        min_score: float = DetectionCriteria().shown_score,
+    ) -> None:
         import rerun
 
         self._rerun, self._recording = rerun, recording
@@ -43,7 +52,7 @@ class Viewer:
         self._frame_ids: dict[str, str] = {}
         self._scales: dict[str, ColorScale] = {}
         self._classes: dict[str, Sequence[str]] = {}
-        self._max_points = max_points
+        self._max_points, self._min_score = max_points, min_score
 
     @property
     def fixed_frame(self) -> str:
@@ -106,6 +115,7 @@ class Viewer:
     def boxes(self, entity: str, frame_id: str, boxes: Boxes3D, is_truth: bool = False) -> None:
         """Show boxes: true ones as white edges, others in their classes' colours with class and score."""
         self._place(entity, frame_id, self._layout.boxes)
+        boxes = chosen(boxes, boxes.scores >= self._min_score)
         colors = [TRUTH_COLOR if is_truth else readable(color) for color in object_colors(boxes.class_names)]
         names = zip(boxes.class_names, boxes.scores, strict=True)
         labels = list(boxes.class_names) if is_truth else [f"{name} {score:.2f}" for name, score in names]
