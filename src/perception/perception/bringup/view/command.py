@@ -8,12 +8,9 @@ import threading
 from pathlib import Path
 
 from perception.configuration import ConfigurationError
-from perception.evaluation.criteria import DetectionCriteria
 from perception.evaluation.view.clouds import COLOR_FIELDS
 from perception.evaluation.view.outputs import DATA_PORT, WEB_PORT, new_recording, open_window, save, serve
-from perception.evaluation.view.viewer import Viewer
-
-SHOWN_SCORE = DetectionCriteria().shown_score
+from perception.evaluation.view.viewer import SHOWN_SCORE, Viewer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

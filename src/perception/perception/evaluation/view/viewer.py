@@ -17,6 +17,8 @@ from perception.evaluation.view.colors import ColorScale
 from perception.evaluation.view.layout import TIME_LINE, Layout
 from perception.types import Boxes3D
 
+#: As in the report's pictures.
+SHOWN_SCORE = DetectionCriteria().shown_score
 #: On the screen, whatever the distance.
 POINT_PIXELS = 1.5
 #: Names of so many boxes still leave the boxes to be seen.
@@ -42,7 +44,7 @@ class Viewer:
         recording: Any,
         fixed_frame: str = "",
         max_points: int = 0,
-        min_score: float = DetectionCriteria().shown_score,
+        min_score: float = SHOWN_SCORE,
     ) -> None:
         import rerun
 
