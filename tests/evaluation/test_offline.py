@@ -66,6 +66,15 @@ def test_past_sweeps_are_those_of_the_node():
     assert [len(answer.result) for answer in outcomes] == [2, 3, 4, 4]
 
 
+def test_only_the_first_frame_goes_through_twice():
+    engine = start("labels", threads=1)
+    (network,) = models("labels")
+    evaluator = FrameEvaluator([network], NetworkSettings(start=lambda *_, **__: engine), None)
+    for done, job in enumerate(frame_jobs("drive", StandInDrive(expected_frames=4).frames(), [network]), 1):
+        assert evaluator(job, 0).result is not None
+        assert engine.calls == ["forward"] * (done + 1)
+
+
 def test_limit_of_frames():
     drive = StandInDrive(expected_frames=50)
     assert len(evaluated([drive, StandInDrive(expected_frames=1)], models("labels"), limit=4)) == 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 
@@ -59,10 +60,19 @@ class OfflineNetwork:
             ConfigurationError: from the starter.
         """
         self._name, self._settings = model.name, settings
+        self._is_warm = False
         self._engine = settings.start(model.folder, device=settings.device, threads=1)
 
     def outcome(self, bag: str, index: int, moment: DriveFrame, past: Past) -> tuple[FrameOutcome, str]:
-        """Run it on a frame; also gives, for people, what went wrong where nothing came out."""
+        """Run it on a frame; also gives, for people, what went wrong where nothing came out.
+
+        The first frame goes through twice, and only the second time is taken: memory of a frame's size is not there
+        before, and some modules are not loaded, which would make the slowest frame of every worker.
+        """
+        if not self._is_warm:
+            self._is_warm = True
+            with suppress(Exception):  # the second time tells
+                self._run(moment, past, StageTimer())
         dropped, problem, result, timer = "", "", None, StageTimer()
         started_s = time.perf_counter()
         try:
