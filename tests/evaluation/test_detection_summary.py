@@ -172,7 +172,13 @@ def test_difficulty_gives_the_levels_of_kitti():
     rated = BoxesRecord.of(truth, np.full(4, 10), np.array([0, 1, 2, 3]))
     record = FrameRecord(bag="a", index=0, model=MODEL, stamp_ns=0, points=40, truth=rated, found=found)
     levels = of_records([record]).detection.kitti["Car"]["3d"]
-    assert levels == {"easy": 1, "moderate": 0.5, "hard": pytest.approx(26 / 40)}
+    assert levels == {"all": 0.5, "easy": 1, "moderate": 0.5, "hard": pytest.approx(26 / 40)}
+    # Frames of another bag, of whose objects nothing is known, change what is said of all objects and nothing else.
+    more = record.model_copy(update={"index": 1, "truth": BoxesRecord.of(truth, np.full(4, 10))})
+    for records in ([record, more, more], [more, more, record]):
+        assert of_records(records).detection.kitti["Car"]["3d"] == levels
+    missed = more.model_copy(update={"found": BoxesRecord.of(cars(), np.empty(0, np.int64))})
+    assert of_records([missed, record]).detection.kitti["Car"]["3d"] == levels | {"all": 0.25}
 
 
 def test_records_that_were_written_down_give_the_same_digits(tmp_path):

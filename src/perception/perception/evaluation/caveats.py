@@ -37,5 +37,5 @@ def _of_detection(found: DetectionResults) -> Iterator[str]:
         words = " and ".join("attributes" if kind == ATTRIBUTE else f"errors of {kind}" for kind in unknown)
         best = 1 - len(unknown) / 10
         yield f"Nothing is known of {words}, which count as wrong in nuScenes' score (NDS): {best:g} is its best value."
-    if any(ALL_LEVELS[0] in levels for views in found.kitti.values() for levels in views.values()):
+    if any(set(levels) == set(ALL_LEVELS) for views in found.kitti.values() for levels in views.values()):
         yield "KITTI's average precision takes all objects as one level, since nothing says how easy they are to see."

@@ -21,11 +21,11 @@ from perception.evaluation.metrics.detection import MEANINGLESS, DetectionMetric
 from perception.evaluation.metrics.detection_curves import Flags, Floats
 from perception.evaluation.metrics.detection_matching import DISTANCES_M, ERROR_DISTANCE_M, ERRORS
 from perception.evaluation.metrics.kitti import KITTI_CLASSES, VIEWS, KittiMetrics
-from perception.evaluation.records import BoxesRecord, FrameRecord
+from perception.evaluation.records import FrameRecord
 from perception.evaluation.results import ClassFigures, DetectionFigures, DetectionResults, PrecisionRecall
 from perception.types import Boxes3D
 
-#: The level of objects of which no difficulty is known.
+#: The one level of all objects, whether their difficulty is known or not.
 ALL_LEVELS = ("all",)
 #: The groups of the metrics: everything, then the bands.
 FIRST_DISTANCE, FIRST_POINTS = 1, 1 + len(DISTANCE_BANDS_M)
@@ -37,9 +37,12 @@ class DetectionSummary:
 
     def __init__(self, classes: tuple[str, ...], criteria: DetectionCriteria) -> None:
         """Start with no frames; objects of classes that the network does not know are left out."""
-        self._criteria, self._known = criteria, classes
+        self._criteria = criteria
         self._metrics = DetectionMetrics(classes, criteria.range_m, GROUPS)
-        self._kitti: KittiMetrics | None = None
+        names = {name.lower() for name in classes}
+        of_kitti = [one for one in KITTI_CLASSES if one.name.lower() in names]
+        self._kitti = KittiMetrics(of_kitti, ALL_LEVELS, GROUPS)
+        self._rated = KittiMetrics(of_kitti, LEVELS, GROUPS)
 
     def add(self, record: FrameRecord) -> None:
         """Add a frame; one without truth adds nothing."""
@@ -54,7 +57,9 @@ class DetectionSummary:
             ),
         }
         self._metrics.add(truth, found, **flags)
-        self._kitti_of(record.truth).add(truth, found, truth_levels=record.truth.difficulty, **flags)
+        self._kitti.add(truth, found, **flags)
+        if record.truth.difficulty is not None:
+            self._rated.add(truth, found, truth_levels=record.truth.difficulty, **flags)
 
     def _groups_of(self, boxes: Boxes3D, counts: Flags, by_points: Flags) -> Flags:
         """Where boxes count, bool [M, groups]: those with few points only in the bands of points."""
@@ -80,13 +85,8 @@ class DetectionSummary:
             by_points=self._by_band(FIRST_POINTS, POINT_BANDS),
         )
 
-    def _kitti_of(self, truth: BoxesRecord) -> KittiMetrics:
-        """KITTI's metrics, with the levels that the first frame knows."""
-        if self._kitti is None:
-            names = {name.lower() for name in self._known}
-            classes = [one for one in KITTI_CLASSES if one.name.lower() in names]
-            self._kitti = KittiMetrics(classes, ALL_LEVELS if truth.difficulty is None else LEVELS, GROUPS)
-        return self._kitti
+    def _kitti_parts(self) -> list[KittiMetrics]:
+        return [self._kitti, self._rated] if self._rated.frames else [self._kitti]
 
     def _by_band(self, first: int, bands: Sequence[Band]) -> dict[str, DetectionFigures]:
         groups = enumerate(bands, first)
@@ -95,13 +95,14 @@ class DetectionSummary:
     def _figures(self, group: int) -> dict[str, Any]:
         metrics = self._metrics.group(group)
         precisions = dict(zip(metrics.class_names, metrics.average_precisions(), strict=True))
-        assert self._kitti is not None, "made with the first frame"
         return {
             "mean_average_precision": _known(metrics.mean_average_precision()),
             "by_class": {
                 name: _of_class(metrics, name, precisions[name], errors) for name, errors in metrics.errors().items()
             },
-            "kitti": _kitti_figures(self._kitti.group(group)),
+            "kitti": _kitti_figures(
+                [self._kitti.group(group), *([self._rated.group(group)] if self._rated.frames else [])]
+            ),
         }
 
 
@@ -129,11 +130,13 @@ def _curve(metrics: DetectionMetrics, name: str) -> PrecisionRecall:
     )
 
 
-def _kitti_figures(kitti: KittiMetrics) -> dict[str, dict[str, dict[str, float | None]]]:
-    occurring = [one.name for one in kitti.classes if any(kitti.objects(one.name, level) for level in kitti.levels)]
+def _kitti_figures(parts: Sequence[KittiMetrics]) -> dict[str, dict[str, dict[str, float | None]]]:
+    """Class -> view -> level -> average precision, of the classes that have objects."""
+    occurring = [one.name for one in parts[0].classes if parts[0].objects(one.name, *ALL_LEVELS)]
+    levels = [(part, level) for part in parts for level in part.levels]
     return {
         name: {
-            view: {level: _known(kitti.curve(name, view, level).average_precision) for level in kitti.levels}
+            view: {level: _known(part.curve(name, view, level).average_precision) for part, level in levels}
             for view in VIEWS
         }
         for name in occurring

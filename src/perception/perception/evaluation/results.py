@@ -120,8 +120,8 @@ class DetectionFigures(Settings):
     #: As nuScenes has it; None without any object.
     mean_average_precision: Share | None
     by_class: dict[str, ClassFigures]
-    #: KITTI's class -> bev or 3d -> easy, moderate, hard -> average precision at 40 levels of recall; None without
-    #: objects. Where difficulty is not known, one level: all. A bicycle is no Cyclist, who is one with their bicycle.
+    #: KITTI's class -> bev or 3d -> level -> average precision at 40 levels of recall; None without objects. Levels are
+    #: all, and easy, moderate and hard of the frames whose truth says so. A bicycle is no Cyclist, who is one with it.
     kitti: dict[str, dict[str, dict[str, Share | None]]]
 
 
