@@ -31,6 +31,7 @@ def write_mcap(
     compression: str = "zstd",
     chunk_size: int = 4096,
     has_index: bool = True,
+    has_message_index: bool = True,
     is_chunked: bool = True,
     types: Typestore | None = None,
 ) -> Path:
@@ -38,11 +39,12 @@ def write_mcap(
     types = types or typestore()
     with path.open("wb") as file:
         options = {} if has_index else {"repeat_channels": False, "repeat_schemas": False, "use_statistics": False}
+        indexes = IndexType.ALL if has_message_index else IndexType.CHUNK
         writer = Writer(
             file,
             chunk_size,
             CompressionType[compression.upper()],
-            IndexType.ALL if has_index else IndexType.NONE,
+            indexes if has_index else IndexType.NONE,
             use_chunking=is_chunked,
             use_summary_offsets=has_index,
             **options,

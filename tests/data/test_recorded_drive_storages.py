@@ -49,6 +49,11 @@ def test_mcap(tmp_path: Path, frames: list[DriveFrame], compression: str, is_chu
     is_read(RecordedDrive(file), frames)
 
 
+def test_mcap_without_indexes_of_messages(tmp_path: Path, frames: list[DriveFrame]) -> None:
+    entries = odd_bags.entries_of(frames)
+    is_read(RecordedDrive(odd_bags.write_mcap(tmp_path / "drive.mcap", entries, has_message_index=False)), frames)
+
+
 @pytest.mark.parametrize("compression", ["", "file-zstd", "file-lz4", "message-zstd", "message-lz4"])
 def test_sqlite(tmp_path: Path, frames: list[DriveFrame], compression: str) -> None:
     is_read(RecordedDrive(odd_bags.write_sqlite(tmp_path / "drive", odd_bags.entries_of(frames), compression)), frames)

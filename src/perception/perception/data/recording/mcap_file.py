@@ -32,8 +32,12 @@ class McapFile:
         self._number = number
         self._schemas: dict[int, Schema] = {}
         self._channels: dict[int, Channel] = {}
-        #: Of each chunk that the index knows: where it begins, and the topics in it; all may be many.
+        #: Where each chunk begins, and the topics in it; none where messages are not in chunks.
         self._chunks: list[tuple[int, frozenset[str]]] = []
+        #: Sets of topics, each once: chunks are many.
+        self._sets: dict[frozenset[str], frozenset[str]] = {}
+        #: What was damaged when a file without an index was looked through.
+        self._damage: list[str] = []
         self.contents = Contents()
         summary = _summary(path)
         if summary is None:
@@ -47,6 +51,8 @@ class McapFile:
             channel = self._channels.get(record.channel_id) if isinstance(record, Message) else None
             if isinstance(record, Message) and channel is not None and channel.topic in topics:
                 yield RawMessage((self._number, part, place), channel, record.log_time, record.data)
+        for damage in self._damage:
+            on_damage(damage)
 
     def _use(self, summary: Summary) -> None:
         for record in (*summary.schemas.values(), *summary.channels.values()):
@@ -57,22 +63,34 @@ class McapFile:
                 self._count(self._channels[number].topic, count)
             if statistics.message_count:
                 self.contents.span_ns = statistics.message_start_time, statistics.message_end_time
-        known: dict[frozenset[str], frozenset[str]] = {}
-        for part, index in enumerate(sorted(summary.chunk_indexes, key=lambda index: index.chunk_start_offset)):
-            topics = frozenset(self._channels[number].topic for number in index.message_index_offsets)
-            self._chunks.append((index.chunk_start_offset, known.setdefault(topics, topics)))
-            for topic in topics:
-                self.contents.extend(topic, (self._number, part, 0), (self._number, part, 0))
+        for index in sorted(summary.chunk_indexes, key=lambda index: index.chunk_start_offset):
+            held = {self._channels[number].topic for number in index.message_index_offsets}
+            # Without an index of its messages, a chunk may hold anything.
+            self._add_chunk(index.chunk_start_offset, held or set(self.contents.channels))
 
     def _scan(self) -> None:
-        """Learn from the messages themselves what a file without an index holds."""
-        for part, _, record in self._records(None, lambda damage: None):
-            if isinstance(record, Message) and record.channel_id in self._channels:
-                topic, place = self._channels[record.channel_id].topic, (self._number, part, 0)
-                self._count(topic, 1)
-                self.contents.extend(topic, place, place)
-                first_ns, last_ns = self.contents.span_ns or (record.log_time, record.log_time)
-                self.contents.span_ns = min(first_ns, record.log_time), max(last_ns, record.log_time)
+        """Learn from the messages themselves what a file without an index holds, and where its chunks are."""
+        is_in_chunks = True
+        for begin, record in self._streamed(self._damage.append):
+            held = set()
+            for inner in self._unpacked(record, self._damage.append):
+                self._note(inner)
+                if isinstance(inner, Message) and inner.channel_id in self._channels:
+                    held.add(self._channels[inner.channel_id].topic)
+                    self._count(self._channels[inner.channel_id].topic, 1)
+                    first_ns, last_ns = self.contents.span_ns or (inner.log_time, inner.log_time)
+                    self.contents.span_ns = min(first_ns, inner.log_time), max(last_ns, inner.log_time)
+            is_in_chunks &= isinstance(record, Chunk) or not held
+            self._add_chunk(begin, held, is_in_chunks)
+        if not is_in_chunks:  # there may be too many messages to know where each begins
+            self._chunks, self._damage = [], []
+
+    def _add_chunk(self, begin: int, topics: set[str], is_kept: bool = True) -> None:
+        for topic in topics:
+            self.contents.extend(topic, (self._number, begin, 0), (self._number, begin, 0))
+        if is_kept and topics:
+            same = frozenset(topics)
+            self._chunks.append((begin, self._sets.setdefault(same, same)))
 
     def _count(self, topic: str, count: int) -> None:
         self.contents.counts[topic] = self.contents.counts.get(topic, 0) + count
@@ -88,8 +106,8 @@ class McapFile:
             self._channels[record.id] = channel
             self.contents.channels.setdefault(channel.topic, channel)
 
-    def _records(self, topics: Collection[str] | None, on_damage: Tell) -> Iterator[tuple[int, int, McapRecord]]:
-        """Yield (chunk, place in it, record); chunks that say they hold nothing of `topics` are not unpacked."""
+    def _records(self, topics: Collection[str], on_damage: Tell) -> Iterator[tuple[int, int, McapRecord]]:
+        """Yield (where its chunk begins, place in that, record); chunks without any of `topics` are not unpacked."""
         parts = self._indexed(topics, on_damage) if self._chunks else self._streamed(on_damage)
         for part, record in parts:
             for place, inner in enumerate(self._unpacked(record, on_damage)):
@@ -105,23 +123,23 @@ class McapFile:
             on_damage(f"a chunk of {self._path.name} cannot be unpacked ({_reason(error)})")
             return []
 
-    def _indexed(self, topics: Collection[str] | None, on_damage: Tell) -> Iterator[tuple[int, McapRecord]]:
-        with self._path.open("rb") as file:
-            for part, (begin, held) in enumerate(self._chunks):
-                if topics is not None and held and held.isdisjoint(topics):
+    def _indexed(self, topics: Collection[str], on_damage: Tell) -> Iterator[tuple[int, McapRecord]]:
+        with _WholeReads(self._path.open("rb", buffering=0)) as file:
+            for begin, held in self._chunks:
+                if held.isdisjoint(topics):
                     continue
                 file.seek(begin)
                 record = self._next(_records_of(file), on_damage)
                 if record is not None:
-                    yield part, record
+                    yield begin, record
 
     def _streamed(self, on_damage: Tell) -> Iterator[tuple[int, McapRecord]]:
         with _WholeReads(self._path.open("rb", buffering=0)) as file:
             records = _records_of(file, skip_magic=False)
-            part = 0
+            begin = 0
             while (record := self._next(records, on_damage)) is not None:
-                part += 1
-                yield part, record
+                yield begin, record
+                begin = file.tell()
 
     def _next(self, records: Iterator[McapRecord], on_damage: Tell) -> McapRecord | None:
         try:

@@ -73,7 +73,8 @@ class Recording:
             on_damage: told one sentence about each place that could not be read.
         """
         for file in self._files:
-            yield from file.messages(topics, on_damage)
+            if not file.contents.channels.keys().isdisjoint(topics):
+                yield from file.messages(topics, on_damage)
 
     def _open(self, path: Path, files: BagFiles) -> None:
         number = len(self._files)
