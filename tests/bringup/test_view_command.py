@@ -64,6 +64,14 @@ def test_a_bag_becomes_a_file(bag, tmp_path):
     assert {"/points", "/ground_truth/points", "/ground_truth/objects", "/tf/lidar"} <= found
 
 
+def test_of_a_damaged_bag_the_rest_is_shown_and_the_loss_said(bag, tmp_path):
+    (whole,) = bag.glob("*.mcap")
+    (tmp_path / "cut.mcap").write_bytes(whole.read_bytes()[:-200])
+    assert view(tmp_path / "cut.mcap", "--save", tmp_path / "a.rrd") == 0
+    assert rows(tmp_path / "a.rrd", "points", "Points3D:positions")[0][0] == START_NS
+    assert rows(tmp_path / "a.rrd", "losses", "TextLog:text")
+
+
 def test_a_part_of_a_bag(bag, tmp_path):
     assert view(bag, "--start-s", 0.1, "--duration-s", 0.1, "--save", tmp_path / "a.rrd") == 0
     assert [stamp for stamp, _ in rows(tmp_path / "a.rrd", "/points", "Points3D:positions")] == [START_NS + STEP_NS]

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from processes import NodeProcess, wait_until
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import PointCloud2
+from support import Graph
 
+from perception.bringup.view.live import TopicViewer
 from perception.data.bags import write_drive
 from perception.data.drive import DriveFrame
+from perception.ros.quality_of_service import LATCHED_QOS, RESULT_QOS, sensor_qos
 from perception.types import Frame, PointCloud
 from tests.evaluation.view.conftest import START_NS, STEP_NS, boxes
 from tests.evaluation.view.rrd import entities, red_green_blue, rows
@@ -54,3 +62,37 @@ def test_topics_are_shown_until_a_signal(
     labelled = rows(file, "/ground_truth/points", "Points3D:class_ids")
     assert labelled[-1] == (STAMPS_NS[-1], [index % 19 for index in range(100)])
     assert rows(file, "tf/lidar", "Transform3D:parent_frame") == [(None, ["base_link"])]
+
+
+class Told:
+    """Stands in for Messages."""
+
+    def __init__(self) -> None:
+        self.topics: list[str] = []
+
+    def show(self, topic: str, message_type: str, read: Callable[[], Any]) -> None:
+        assert type(read()).__name__ == message_type.rpartition("/")[2]
+        self.topics.append(topic)
+
+
+@pytest.mark.parametrize("qos", [sensor_qos("best_effort"), RESULT_QOS, LATCHED_QOS])
+def test_whatever_quality_is_offered_is_asked_for(graph: Graph, qos: QoSProfile) -> None:
+    told = Told()
+    publisher = graph.node.create_publisher(PointCloud2, "/points", qos)
+    if qos is LATCHED_QOS:
+        publisher.publish(PointCloud2())
+    viewer = TopicViewer(told, (), context=graph.context)
+    executor = SingleThreadedExecutor(context=graph.context)
+    executor.add_node(viewer)
+    try:
+        for _ in range(100):
+            if publisher.get_subscription_count() and qos is not LATCHED_QOS:
+                publisher.publish(PointCloud2())
+            executor.spin_once(timeout_sec=0.1)
+            if told.topics:
+                break
+    finally:
+        executor.shutdown()
+        viewer.destroy_node()
+        graph.node.destroy_publisher(publisher)
+    assert told.topics[0] == "/points"

@@ -12,6 +12,9 @@ from perception.evaluation.view.clouds import COLOR_FIELDS
 from perception.evaluation.view.outputs import DATA_PORT, WEB_PORT, new_recording, open_window, save, serve
 from perception.evaluation.view.viewer import SHOWN_SCORE, Viewer
 
+#: Of the viewer's server; a robot has other uses for its memory.
+MEMORY, LIVE_MEMORY = "1GiB", "256MiB"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
@@ -61,7 +64,9 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
     outputs.add_argument("--save", type=Path, metavar="FILE.rrd", help="write a file for rerun's viewer")
     parser.add_argument("--port", type=int, default=WEB_PORT, help=f"of --serve's page (default: {WEB_PORT})")
     parser.add_argument("--data-port", type=int, default=DATA_PORT, help=f"of --serve's data (default: {DATA_PORT})")
-    parser.add_argument("--memory", default="1GiB", help="--serve keeps this much for late browsers (default: 1GiB)")
+    parser.add_argument(
+        "--memory", help=f"that --serve keeps for late browsers ({MEMORY}, live {LIVE_MEMORY})"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -110,7 +115,9 @@ def open_viewer(arguments: argparse.Namespace, name: str) -> Viewer:
     if arguments.save is not None:
         save(recording, arguments.save)
     elif arguments.serve:
-        pages = serve(recording, arguments.port, arguments.data_port, arguments.memory, not arguments.sources)
+        is_live = not arguments.sources
+        memory = arguments.memory or (LIVE_MEMORY if is_live else MEMORY)
+        pages = serve(recording, arguments.port, arguments.data_port, memory, is_live)
         print("open in a browser, here or from another machine:", *pages, sep="\n  ", flush=True)
     else:
         open_window(recording)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -33,10 +34,11 @@ class TopicViewer(Node):
     Args:
         messages: shows what comes.
         patterns: of topics; none: all that can be shown.
+        arguments: passed on to Node.
     """
 
-    def __init__(self, messages: Messages, patterns: Sequence[str]) -> None:
-        super().__init__("perception_view")
+    def __init__(self, messages: Messages, patterns: Sequence[str], **arguments: Any) -> None:
+        super().__init__("perception_view", **arguments)
         self._messages, self._patterns = messages, patterns
         self._subscribed: dict[str, str] = {}
         self.create_timer(LOOK_PERIOD_S, self.look)
