@@ -41,3 +41,11 @@ def test_every_other_kind_has_its_panel():
 def test_views_stand_still_in_the_fixed_frame():
     view = panels(Layout("odom", clouds=["points"]))["Spatial3DView"]
     assert view.properties["SpatialInformation"].target_frame.as_arrow_array().to_pylist() == ["odom"]
+
+
+def test_boxes_are_drawn_into_the_images_of_calibrated_cameras():
+    layout = Layout("lidar", boxes=["boxes"], images=["front", "rear"], calibrated=["front"])
+    by_name = {view.name: view for view in views(layout.blueprint().root_container)}
+    assert by_name["front"].contents == ["front", "boxes"]
+    assert by_name["rear"].contents == ["rear"]
+    assert by_name["scene"].contents == ["boxes", "front"]

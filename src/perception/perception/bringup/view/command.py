@@ -64,9 +64,7 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
     outputs.add_argument("--save", type=Path, metavar="FILE.rrd", help="write a file for rerun's viewer")
     parser.add_argument("--port", type=int, default=WEB_PORT, help=f"of --serve's page (default: {WEB_PORT})")
     parser.add_argument("--data-port", type=int, default=DATA_PORT, help=f"of --serve's data (default: {DATA_PORT})")
-    parser.add_argument(
-        "--memory", help=f"that --serve keeps for late browsers ({MEMORY}, live {LIVE_MEMORY})"
-    )
+    parser.add_argument("--memory", help=f"that --serve keeps for late browsers ({MEMORY}, live {LIVE_MEMORY})")
 
 
 def run(arguments: argparse.Namespace) -> int:

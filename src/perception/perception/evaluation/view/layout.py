@@ -22,6 +22,7 @@ class Layout:
         boxes: with their velocities.
         labelled: clouds of classes; each has a view of its own, for they lie in the same place.
         images: camera images.
+        calibrated: those that say where their cameras are.
         plots: title -> series.
         texts: lines of text.
     """
@@ -31,6 +32,7 @@ class Layout:
     boxes: list[str] = field(default_factory=list)
     labelled: list[str] = field(default_factory=list)
     images: list[str] = field(default_factory=list)
+    calibrated: list[str] = field(default_factory=list)
     plots: dict[str, list[str]] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
 
@@ -39,7 +41,11 @@ class Layout:
         import rerun.blueprint as rrb
 
         scene, *others = self._views_3d(rrb)
-        right: list[Any] = [rrb.Spatial2DView(origin=image, name=image) for image in self.images]
+        # Boxes are drawn into the images of calibrated cameras too.
+        drawn = {image: self.boxes if image in self.calibrated else [] for image in self.images}
+        right: list[Any] = [
+            rrb.Spatial2DView(origin=image, contents=[image, *boxes], name=image) for image, boxes in drawn.items()
+        ]
         right += [rrb.TimeSeriesView(contents=series, name=title) for title, series in self.plots.items()]
         right += [rrb.TextLogView(contents=self.texts, name="messages")] if self.texts else []
         columns = [(scene, 3), *((rrb.Vertical(*views), 2) for views in (others, right) if views)]
@@ -52,7 +58,7 @@ class Layout:
     def _views_3d(self, rrb: Any) -> list[Any]:
         """One of everything that shares a scene, and one of each labelling of the same points."""
         labelled = self.labelled if self.clouds else self.labelled[1:]
-        scene = [*(self.clouds or self.labelled[:1]), *self.boxes]
+        scene = [*(self.clouds or self.labelled[:1]), *self.boxes, *self.calibrated]
         views = {"scene": scene} | {entity: [entity] for entity in labelled}
         return [
             rrb.Spatial3DView(

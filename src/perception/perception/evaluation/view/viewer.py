@@ -54,6 +54,7 @@ class Viewer:
         self._frame_ids: dict[str, str] = {}
         self._scales: dict[str, ColorScale] = {}
         self._classes: dict[str, Sequence[str]] = {}
+        self._calibrations: dict[str, tuple[str, bytes, tuple[int, int]]] = {}
         self._max_points, self._min_score = max_points, min_score
 
     @property
@@ -157,6 +158,11 @@ class Viewer:
             intrinsics: float64 [3, 3].
             size: width and height in pixels.
         """
+        said = (frame_id, intrinsics.tobytes(), size)
+        if self._calibrations.get(entity) == said:
+            return
+        self._calibrations[entity] = said
+        self._add(self._layout.calibrated, entity)
         plane = f"{entity}/plane"
         pinhole = self._rerun.Pinhole(
             image_from_camera=intrinsics,
