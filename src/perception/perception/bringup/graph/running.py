@@ -118,6 +118,19 @@ class Graph:
                 raise self.bringup.failure(f"{node} did not finish within {SETTLE_TIMEOUT_S:.0f} s")
 
 
+@contextmanager
+def _set(environment: Mapping[str, str]) -> Iterator[None]:
+    """Let this process, which records, take part in the graph; afterwards all is as it was."""
+    before = dict(os.environ)
+    os.environ.update(environment)
+    prepare_environment()
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 def _is_settled(recorder: Recorder, reports: int) -> bool:
     counts = recorder.counts
     return recorder.reports >= reports and counts is not None and counts.is_settled
@@ -139,13 +152,13 @@ def running_graph(bundles: Sequence[Path], options: GraphOptions, name: str = "b
     config = (options.logs / f"{name}.yaml").resolve()
     description = write_configuration(config, bundles, options.config, options.device)
     environment = isolated_environment() | {"ROS_LOG_DIR": str((options.logs / "ros").resolve())}
-    os.environ.update(environment)
-    prepare_environment()
     with ExitStack() as running:
-        recorders = {}
-        for node in description.nodes:
-            thread = RecorderThread(f"{node.namespace}/{node.name}", node.kind, int(environment["ROS_DOMAIN_ID"]))
-            recorders[f"{node.namespace}/{node.name}"] = running.enter_context(thread)
+        running.enter_context(_set(environment))
+        threads = {
+            name: RecorderThread(name, kind, int(environment["ROS_DOMAIN_ID"]))
+            for name, kind in ((f"{node.namespace}/{node.name}", node.kind) for node in description.nodes)
+        }
+        recorders = {name: running.enter_context(thread) for name, thread in threads.items()}
         words = ("bringup", f"config:={config}")
         bringup = running.enter_context(Child(words, options.logs / f"{name}.log", environment))
         graph = Graph(recorders, bringup, options.logs, environment)
