@@ -87,6 +87,25 @@ def write_sqlite(folder: Path, entries: Iterable[Entry], compression: str = "", 
     return folder
 
 
+def as_mcap(database: Path, path: Path) -> Path:
+    """Copy a SQLite bag's messages, however they are stored, into MCAP."""
+    with sqlite3.connect(database) as source, path.open("wb") as file:
+        writer = Writer(file)
+        writer.start(profile="ros2", library="a recorder")
+        channels = {}
+        for number, topic, kind, text in source.execute(
+            "SELECT topics.id, name, type, encoded_message_definition FROM topics "
+            "JOIN message_definitions ON type = topic_type"
+        ):
+            channels[number] = writer.register_channel(
+                topic, "cdr", writer.register_schema(kind, "ros2msg", text.encode())
+            )
+        for number, time_ns, data in source.execute("SELECT topic_id, timestamp, data FROM messages ORDER BY id"):
+            writer.add_message(channels[number], time_ns, data, time_ns)
+        writer.finish()
+    return path
+
+
 def packed(data: bytes, kind: str) -> bytes:
     return zstandard.compress(data) if kind == "zstd" else lz4.frame.compress(data)
 

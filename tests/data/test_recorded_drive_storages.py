@@ -59,6 +59,14 @@ def test_sqlite(tmp_path: Path, frames: list[DriveFrame], compression: str) -> N
     is_read(RecordedDrive(odd_bags.write_sqlite(tmp_path / "drive", odd_bags.entries_of(frames), compression)), frames)
 
 
+@pytest.mark.parametrize("kind", ["zstd", "lz4"])
+def test_single_messages_are_unpacked_wherever_they_are(tmp_path: Path, frames: list[DriveFrame], kind: str) -> None:
+    """In MCAP, and where no metadata.yaml says that they are compressed."""
+    folder = odd_bags.write_sqlite(tmp_path / "drive", odd_bags.entries_of(frames), f"message-{kind}")
+    is_read(RecordedDrive(folder / "drive.db3"), frames)
+    is_read(RecordedDrive(odd_bags.as_mcap(folder / "drive.db3", tmp_path / "drive.mcap")), frames)
+
+
 def test_sqlite_without_definitions(tmp_path: Path, frames: list[DriveFrame]) -> None:
     folder = odd_bags.write_sqlite(tmp_path / "drive", odd_bags.entries_of(frames))
     is_read(RecordedDrive(odd_bags.without_definitions(folder)), frames)

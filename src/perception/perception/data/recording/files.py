@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
 from perception.configuration import ConfigurationError, load_yaml
 from perception.data.bag_types import BagError
+from perception.data.recording.compression import COMPRESSIONS, unpack_file
 
 METADATA_FILE = "metadata.yaml"
 STORAGE_SUFFIXES = (".mcap", ".db3")
-COMPRESSED_SUFFIXES = (".zstd", ".lz4")
+COMPRESSED_SUFFIXES = tuple(f".{name}" for name in COMPRESSIONS)
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,12 @@ class BagFiles:
         paths: those that are there.
         counts: topic -> messages, as metadata.yaml has it; empty without one.
         span_ns: log times of the first and the last message, as metadata.yaml has it.
-        unpack: how single messages are unpacked, where they are compressed.
         losses: what is missing, one sentence each.
     """
 
     paths: tuple[Path, ...]
     counts: dict[str, int] = field(default_factory=dict)
     span_ns: tuple[int, int] | None = None
-    unpack: Callable[[bytes], bytes] | None = None
     losses: tuple[str, ...] = ()
 
 
@@ -63,8 +61,6 @@ def unpacked(path: Path, folder: Path) -> Path:
     """Unpack a compressed file into a folder, as far as it goes; any other file stays where it is."""
     if path.suffix not in COMPRESSED_SUFFIXES:
         return path
-    from perception.data.recording.compression import unpack_file  # here: few bags need the libraries
-
     unpack_file(path, folder / path.stem)
     return folder / path.stem
 
@@ -83,20 +79,12 @@ def _described(path: Path, information: Any) -> BagFiles:
     topics = information["topics_with_message_count"]
     start_ns = int(information["starting_time"]["nanoseconds_since_epoch"])
     end_ns = start_ns + int(information["duration"]["nanoseconds"])
-    single = str(information.get("compression_mode", "")).lower() == "message"
     return BagFiles(
         present,
         {topic["topic_metadata"]["name"]: int(topic["message_count"]) for topic in topics},
         (start_ns, end_ns) if information["message_count"] else None,
-        _unpack(information["compression_format"]) if single else None,
         (f"of its {len(listed)} files {', '.join(missing)} is missing",) if missing else (),
     )
-
-
-def _unpack(compression_format: str) -> Callable[[bytes], bytes]:
-    from perception.data.recording.compression import COMPRESSIONS
-
-    return COMPRESSIONS[compression_format].unpack
 
 
 def _is_storage(file: Path) -> bool:

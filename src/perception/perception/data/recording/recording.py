@@ -6,7 +6,9 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from perception.data.bag_types import BagError
-from perception.data.recording.files import BagFiles, find_files, temporary_folder, unpacked
+from perception.data.recording.compression import unpack_message
+from perception.data.recording.files import find_files, temporary_folder, unpacked
+from perception.data.recording.mcap_file import McapFile
 from perception.data.recording.messages import Channel, Position, RawMessage, StorageFile
 from perception.data.recording.sqlite_file import SqliteFile
 
@@ -33,7 +35,7 @@ class Recording:
         self._unpacked = temporary_folder()
         self._files: list[StorageFile] = []
         for packed in files.paths:
-            self._open(unpacked(packed, Path(self._unpacked.name)), files)
+            self._open(unpacked(packed, Path(self._unpacked.name)))
         self.channels: dict[str, Channel] = {}
         for file in self._files:
             self.channels = {**file.contents.channels, **self.channels}
@@ -74,14 +76,15 @@ class Recording:
         """
         for file in self._files:
             if not file.contents.channels.keys().isdisjoint(topics):
-                yield from file.messages(topics, on_damage)
+                for raw in file.messages(topics, on_damage):
+                    yield raw._replace(data=unpack_message(raw.data))
 
-    def _open(self, path: Path, files: BagFiles) -> None:
+    def _open(self, path: Path) -> None:
         number = len(self._files)
         if path.suffix == ".mcap":
-            self._files.append(_mcap_file(path, number))
+            self._files.append(McapFile(path, number))
         elif path.suffix == ".db3":
-            self._files.append(SqliteFile(path, number, files.unpack))
+            self._files.append(SqliteFile(path, number))
         else:
             raise BagError(f"{path}: not a ROS 2 bag: give its folder, or its .mcap or .db3 file")
 
@@ -95,13 +98,3 @@ class Recording:
     def _spanned(self) -> tuple[int, int] | None:
         spans = [file.contents.span_ns for file in self._files if file.contents.span_ns]
         return (min(first for first, _ in spans), max(last for _, last in spans)) if spans else None
-
-
-def _mcap_file(path: Path, number: int) -> StorageFile:
-    try:
-        from perception.data.recording.mcap_file import McapFile
-    except ModuleNotFoundError:
-        from perception.data.recording.rosbags_file import RosbagsFile
-
-        return RosbagsFile(path, number)
-    return McapFile(path, number)

@@ -31,10 +31,9 @@ class SqliteFile:
     be read is counted and passed over.
     """
 
-    def __init__(self, path: Path, number: int, unpack: Callable[[bytes], bytes] | None = None) -> None:
+    def __init__(self, path: Path, number: int) -> None:
         self._path = path
         self._number = number
-        self._unpack = unpack
         self._database = _open(path)
         self._channels: dict[int, Channel] = {}
         self.contents = Contents()
@@ -54,8 +53,8 @@ class SqliteFile:
         """Read what can be read of some topics; see StorageFile."""
         wanted = [number for number, channel in self._channels.items() if channel.topic in topics]
         for row in self._surviving(json.dumps(wanted), on_damage):
-            data = self._unpack(row["data"]) if self._unpack else row["data"]
-            yield RawMessage((self._number, 0, row["id"]), self._channels[row["topic_id"]], row["timestamp"], data)
+            position, channel = (self._number, 0, row["id"]), self._channels[row["topic_id"]]
+            yield RawMessage(position, channel, row["timestamp"], row["data"])
 
     def _summarize(self) -> None:
         for row in self._rows(SELECT_COUNTS):
