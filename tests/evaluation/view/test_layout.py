@@ -43,6 +43,13 @@ def test_views_stand_still_in_the_fixed_frame():
     assert view.properties["SpatialInformation"].target_frame.as_arrow_array().to_pylist() == ["odom"]
 
 
+@pytest.mark.parametrize("follows", [False, True])
+def test_the_eye_follows_the_cloud_where_that_is_asked_for(follows):
+    view = panels(Layout("odom", follows, clouds=["points"]))["Spatial3DView"]
+    tracked = view.properties["EyeControls3D"].tracking_entity
+    assert (tracked.as_arrow_array().to_pylist() if tracked else []) == (["points"] if follows else [])
+
+
 def test_boxes_are_drawn_into_the_images_of_calibrated_cameras():
     layout = Layout("lidar", boxes=["boxes"], images=["front", "rear"], calibrated=["front"])
     by_name = {view.name: view for view in views(layout.blueprint().root_container)}

@@ -18,6 +18,7 @@ class Layout:
 
     Attributes:
         fixed_frame: the tf frame that stands still in 3D views; empty: that of the first cloud or boxes.
+        follows: whether the eye goes along with the first cloud.
         clouds: those without classes.
         boxes: with their velocities.
         labelled: clouds of classes; each has a view of its own, for they lie in the same place.
@@ -28,6 +29,7 @@ class Layout:
     """
 
     fixed_frame: str = ""
+    follows: bool = False
     clouds: list[str] = field(default_factory=list)
     boxes: list[str] = field(default_factory=list)
     labelled: list[str] = field(default_factory=list)
@@ -60,6 +62,8 @@ class Layout:
         labelled = self.labelled if self.clouds else self.labelled[1:]
         scene = [*(self.clouds or self.labelled[:1]), *self.boxes, *self.calibrated]
         views = {"scene": scene} | {entity: [entity] for entity in labelled}
+        # What moves through a frame that stands still would soon be out of sight.
+        followed = scene[0] if self.follows and scene else None
         return [
             rrb.Spatial3DView(
                 origin="/",
@@ -67,7 +71,7 @@ class Layout:
                 name=name,
                 background=list(BACKGROUND),
                 spatial_information=rrb.SpatialInformation(target_frame=self.fixed_frame or "tf#/"),
-                eye_controls=rrb.EyeControls3D(position=EYE_M, look_target=LOOK_AT_M),
+                eye_controls=rrb.EyeControls3D(position=EYE_M, look_target=LOOK_AT_M, tracking_entity=followed),
             )
             for name, contents in views.items()
         ]

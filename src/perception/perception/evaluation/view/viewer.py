@@ -34,7 +34,7 @@ class Viewer:
 
     Args:
         recording: an opened rerun.RecordingStream.
-        fixed_frame: the frame that stands still; empty: that of the first cloud or boxes.
+        fixed_frame: the frame that stands still, through which the first cloud is followed; empty: its own.
         max_points: clouds are thinned evenly to this many points; 0: never.
         min_score: boxes that score less are not shown.
     """
@@ -49,7 +49,7 @@ class Viewer:
         import rerun
 
         self._rerun, self._recording = rerun, recording
-        self._layout = Layout(fixed_frame)
+        self._layout = Layout(fixed_frame, follows=bool(fixed_frame))
         self._is_layout_new = False
         self._frame_ids: dict[str, str] = {}
         self._scales: dict[str, ColorScale] = {}
