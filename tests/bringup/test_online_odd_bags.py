@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from perception.bringup.evaluate.online import OnlineOptions, online_outcomes
+from perception.bringup.evaluate.online import NOT_REPLAYED, OnlineOptions, online_outcomes
 from perception.bringup.graph.running import GraphOptions
 from perception.data.new_bag import NewBag
 from perception.data.recorded_drive import RecordedDrive
@@ -37,6 +37,33 @@ def cut(bag: Path, path: Path) -> Path:
     (file,) = bag.glob("*.mcap")
     path.write_bytes(file.read_bytes()[: file.stat().st_size * 2 // 3])
     return path
+
+
+def damaged(bag: Path, path: Path) -> Path:
+    """A compressed copy of a bag, with rubbish after the first half."""
+    recording, copy = Recording(bag), NewBag(path, "zstd", overwrite=False)
+    for topic, channel in recording.channels.items():
+        copy.add_topic(topic, channel.message_type, store_of(channel), topic == "/tf_static")
+    for raw in recording.messages(list(recording.channels)):
+        copy.write_recorded(raw.channel.topic, raw.log_time_ns, raw.data)
+    copy.finish()
+    (file,) = path.glob("*.mcap")
+    content = bytearray(file.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 100_000] = bytes(100_000)
+    file.write_bytes(content)
+    return path
+
+
+def test_what_comes_before_damage_is_evaluated_and_the_rest_accounted_for(short_bag: Path, tmp_path: Path) -> None:
+    problems: list[tuple[str, str, str]] = []
+    options = OnlineOptions(GraphOptions(tmp_path / "logs"), RATE, on_problem=lambda *one: problems.append(one))
+    bag = damaged(short_bag, tmp_path / "damaged")
+    outcomes = list(online_outcomes([RecordedDrive(bag)], find_models(["spvcnn_street"]), options))
+    assert outcomes[0].result is not None
+    assert {outcome.dropped for outcome in outcomes} == {"", NOT_REPLAYED}
+    assert problems[0][:2] == ("spvcnn_street", NOT_REPLAYED)
+    assert "damaged" in problems[0][2]
 
 
 def test_each_frame_that_can_be_read_has_its_own_result(short_bag: Path, tmp_path: Path) -> None:

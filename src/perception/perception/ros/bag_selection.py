@@ -125,8 +125,11 @@ class SelectedBag(AbstractContextManager["SelectedBag"]):
             yield from self._latched_before_start()
             for connection, time_ns, data in self._reader.messages(self.connections, self.start_ns, self.stop_ns):
                 yield BagMessage(connection.topic, time_ns, data)
-        except ReaderError as error:
-            raise ConfigurationError(f"{self.path}: damaged ({error})") from None
+        except (
+            Exception
+        ) as error:  # whatever damaged bytes lead to: ReaderError, ZstdError, struct.error ...
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ConfigurationError(f"{self.path}: damaged ({reason})") from None
 
     def _latched_before_start(self) -> Iterator[BagMessage]:
         latched = [connection for connection in self.connections if is_latched(connection)]

@@ -87,6 +87,7 @@ def _outcomes(
             return
         for model, node in nodes.items():
             if position is None:
+                options.on_problem(model, NOT_REPLAYED, playback.problem)
                 yield FrameOutcome(drive.name, index, moment, model, None, NOT_REPLAYED)
                 continue
             fate = playback.fate(node, position)

@@ -92,6 +92,10 @@ class Child:
         """An error that quotes the child's last lines."""
         return GraphError(f"{what}\n{tail(self.log)}")
 
+    def last_line(self) -> str:
+        """What it said last."""
+        return next(reversed(self.log.read_text(errors="replace").strip().splitlines()), "")
+
     def check(self) -> None:
         """Raise GraphError unless the child runs or has ended well."""
         code = self._process.poll()

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from types import TracebackType
 
-from perception.bringup.graph.children import Child
+from perception.bringup.graph.children import Child, GraphError
 from perception.bringup.graph.configuration import POINTS_TOPIC
 from perception.bringup.graph.matching import match
 from perception.bringup.graph.replayable import replayable
@@ -91,6 +91,7 @@ class Playback(AbstractContextManager["Playback"]):
 
     Attributes:
         clouds: that were published, in that order, once `play` has returned.
+        problem: why the replay ended before the bag's end, where the bag is damaged there; empty where it did not.
         interruption: what ended the replay before the bag's end (Ctrl-C); None: nothing did.
     """
 
@@ -101,6 +102,7 @@ class Playback(AbstractContextManager["Playback"]):
         self._numbers: dict[str, list[int | None]] = {}
         self._incomplete: dict[str, frozenset[int]] = {}
         self.clouds: Sequence[PublishedMessage] = ()
+        self.problem = ""
         self.interruption: KeyboardInterrupt | None = None
 
     def __exit__(
@@ -142,7 +144,12 @@ class Playback(AbstractContextManager["Playback"]):
                 if time.monotonic() > deadline_s:
                     raise child.failure(f"the replay of {replay.bag} does not end")
                 time.sleep(POLL_S)
-            child.check()
+            try:
+                child.check()
+            except GraphError:
+                if not any(cloud.topic == replay.topics[0] for cloud in read_trace(trace)):
+                    raise
+                self.problem = child.last_line()
 
     def _take(self) -> None:
         for node, recorder in self._graph.recorders.items():
