@@ -99,9 +99,14 @@ def test_truth_between_two_moments_is_moved_with_the_vehicle(tmp_path: Path, kin
     stamps = every(100, 21)
     poses = pose_entries(every(20, 101), kind)
     entries = [*map(cloud_entry, stamps), *map(truth_entry, every(500, 5)), *poses]
-    for frame in read(tmp_path, entries):
+    drive = RecordedDrive(odd_bags.write_mcap(tmp_path / "drive.mcap", sorted(entries, key=lambda entry: entry[0])))
+    frames = list(drive.frames())
+    for frame in frames:
         # In the sensor's own frame the turn alone would move the parked object by 12 m between two moments.
         assert error_m(frame.objects, frame.frame.stamp_ns) < 0.01
+    # Nodes do not listen to odometry: what networks are given must be the same here.
+    assert [frame.odom_from_base is None for frame in frames] == [kind == "odometry"] * 21
+    assert ["only odometry tells" in loss for loss in drive.losses] == [True] * (kind == "odometry")
 
 
 def test_objects_that_come_and_go_go_on_at_their_velocity(tmp_path: Path) -> None:

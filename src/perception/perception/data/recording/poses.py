@@ -39,6 +39,7 @@ class Poses:
         self._fixed_links: dict[str, tuple[str, Any]] = {}
         self._tree = StaticTree()
         self._moving_children: set[str] = set()
+        self._odometry_children: set[str] = set()
         self._buffers: deque[TransformBuffer] = deque([TransformBuffer(HISTORY_S)], maxlen=TREES_KEPT)
         self._newest_ns: int | None = None
 
@@ -56,9 +57,15 @@ class Poses:
                     self._moving_children.add(link.child_frame_id.lstrip("/"))
                     self._add_moving(link, link.transform.translation, link.transform.rotation)
             elif self._needs(message):
+                self._odometry_children.add(message.child_frame_id.lstrip("/"))
                 self._add_moving(message, message.pose.pose.position, message.pose.pose.orientation)
         except (AttributeError, ValueError) as error:
             raise BagError(f"no transform ({error})") from None
+
+    @property
+    def needs_odometry(self) -> bool:
+        """Whether of some frame only odometry tells where it is."""
+        return not self._odometry_children <= self._moving_children | set(self._fixed_links)
 
     def base_from(self, base_frame: str, frame_id: str, stamp_ns: int) -> NDArray[np.float64]:
         """Find where a sensor is on the vehicle, float64 [4, 4].

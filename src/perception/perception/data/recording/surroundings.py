@@ -25,6 +25,8 @@ ANY_TIME_NS = 1 << 62
 #: Labelled clouds are as large as clouds: so few are read beyond a cloud, and so few are held.
 LABELS_AHEAD, LABELS_HELD = 2, 4
 
+ONLY_ODOMETRY = "only odometry tells how the vehicle moved, and nodes listen to /tf: here too, no sweeps are merged"
+
 Labels = tuple[NDArray[np.uint8] | None, NDArray[np.uint32] | None]
 
 
@@ -55,7 +57,7 @@ class Surroundings:
         fixed_frame: str,
         tolerance_ns: int,
     ) -> None:
-        is_same = self._is_same = truth is recording
+        self._is_same = truth is recording
         #: Topics of the truth that hold something, and so far nothing for any cloud.
         self._unmatched = {topic for topic in (topics.objects, topics.labelled_points) if truth.counts.get(topic)}
         self._topics = topics
@@ -65,19 +67,25 @@ class Surroundings:
         self._poses = Poses(fixed_frame)
         self._boxes = BoxTruth(topics, self._poses, tolerance_ns)
         self._pose_topics = {DYNAMIC_TOPIC, STATIC_TOPIC, topics.odometry}
-        labelled = {topics.labelled_points}
-        truth_topics = set(topics.truth) - labelled
-        own = self._pose_topics | truth_topics if is_same else self._pose_topics
-        along = {topic for topic in own if recording.lies_among(topic, points_topic)}
-        self._streams = [self._stream(recording, along, "place")]
-        self._streams += [self._stream(recording, {topic}, "log time") for topic in sorted(own - along)]
-        if not is_same:
-            self._streams.append(self._stream(truth, truth_topics, "stamp"))
-        if is_same and recording.lies_among(topics.labelled_points, points_topic):
-            self._labels_stream = self._stream(recording, labelled, "place", ANY_TIME_NS, LABELS_AHEAD)
-        else:
-            self._labels_stream = self._stream(truth, labelled, "stamp", 0)
+        self._streams = self._open_streams(recording, truth, points_topic)
+        self._labels_stream = self._open_labels(recording, truth, points_topic)
         self._labelled: deque[Any] = deque(maxlen=LABELS_HELD)
+
+    def _open_streams(self, recording: Recording, truth: Recording, points_topic: str) -> list[ReadAhead]:
+        truth_topics = set(self._topics.truth) - {self._topics.labelled_points}
+        own = self._pose_topics | truth_topics if self._is_same else self._pose_topics
+        along = {topic for topic in own if recording.lies_among(topic, points_topic)}
+        streams = [self._stream(recording, along, "place")]
+        streams += [self._stream(recording, {topic}, "log time") for topic in sorted(own - along)]
+        if not self._is_same:
+            streams.append(self._stream(truth, truth_topics, "stamp"))
+        return streams
+
+    def _open_labels(self, recording: Recording, truth: Recording, points_topic: str) -> ReadAhead:
+        labelled = self._topics.labelled_points
+        if self._is_same and recording.lies_among(labelled, points_topic):
+            return self._stream(recording, {labelled}, "place", ANY_TIME_NS, LABELS_AHEAD)
+        return self._stream(truth, {labelled}, "stamp", 0)
 
     def frame(self, raw: RawMessage, frame: Frame) -> DriveFrame:
         """Put together what is known about the next cloud."""
@@ -97,7 +105,7 @@ class Surroundings:
             instance_ids=instance_ids,
             objects=objects,
             difficulty=None if objects is None else self._boxes.difficulty(len(objects), frame.stamp_ns),
-            odom_from_base=self._poses.fixed_from(base_frame, frame.stamp_ns),
+            odom_from_base=self._odom_from(base_frame, frame.stamp_ns),
         )
 
     def summary(self) -> Counter[str]:
@@ -143,6 +151,13 @@ class Surroundings:
             return self._base_frame, self._poses.base_from(self._base_frame, frame.frame_id, frame.stamp_ns)
         except BagError:
             return frame.frame_id, np.eye(4)
+
+    def _odom_from(self, base_frame: str, stamp_ns: int) -> NDArray[np.float64] | None:
+        """Where the vehicle is, as far as nodes know it too."""
+        if self._poses.needs_odometry:
+            self.problems[ONLY_ODOMETRY] = 1
+            return None
+        return self._poses.fixed_from(base_frame, stamp_ns)
 
     def _labels(self, raw: RawMessage, frame: Frame) -> Labels:
         self._labelled.extend(item.message for item in self._labels_stream.until(raw, frame.stamp_ns))
