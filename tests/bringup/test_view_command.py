@@ -123,6 +123,20 @@ def test_mistakes_are_one_sentence(bag, words, sentence, tmp_path, monkeypatch, 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_wrong_memory_is_one_sentence(bag, free_ports, capsys):
+    page, data = free_ports
+    assert view(bag, "--serve", "--memory", "much", "--port", page, "--data-port", data) == 2
+    assert "much" in capsys.readouterr().err
+
+
+def test_a_taken_port_is_one_sentence(bag, capsys):
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        assert view(bag, "--serve", "--port", taken.getsockname()[1]) == 2
+    assert "is taken: give others with --port" in capsys.readouterr().err
+
+
 def test_without_rerun_it_says_what_to_install(bag, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "rerun", None)
     assert main(["view", str(bag), "--save", "x.rrd"]) == 2

@@ -20,7 +20,7 @@ from perception.data.bag_types import header, new
 from perception.data.drive import CameraImage
 from perception.evaluation.view.messages import wanted
 from perception.types import LabelledCloud
-from tests.evaluation.view.conftest import START_NS, boxes, cloud
+from tests.evaluation.view.conftest import START_NS, STEP_NS, boxes, cloud
 from tests.evaluation.view.rrd import entities, red_green_blue, rows
 
 IDS = np.array([8, 0, 14, IGNORED], np.uint8)
@@ -95,6 +95,15 @@ def test_true_boxes_are_white_and_found_ones_have_class_and_score(shown_messages
     np.testing.assert_allclose(
         rows(path, "/net/output/objects", "Boxes3D:quaternions")[0][1], [[0, 0, np.sqrt(0.5), np.sqrt(0.5)]], rtol=1e-6
     )
+
+
+def test_arrows_go_with_the_boxes_that_had_them(shown):
+    def tell(viewer):
+        for stamp_ns, count in ((START_NS, 1), (START_NS + STEP_NS, 0)):
+            viewer.at(stamp_ns)
+            viewer.boxes("boxes", "lidar", boxes(count, speed=2.0))
+
+    assert [len(row) for _, row in rows(shown(tell), "boxes/velocities", "Arrows3D:vectors")] == [1, 0]
 
 
 def test_boxes_that_score_little_are_not_shown(shown_messages):

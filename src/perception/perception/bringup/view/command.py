@@ -58,12 +58,20 @@ def count(text: str) -> int:
     return value
 
 
+def port(text: str) -> int:
+    """Parse the number of a TCP port."""
+    value = int(text)
+    if not 0 < value < 65536:
+        raise argparse.ArgumentTypeError(f"expected a port from 1 to 65535, got {text}")
+    return value
+
+
 def _add_outputs(parser: argparse.ArgumentParser) -> None:
     outputs = parser.add_mutually_exclusive_group()
     outputs.add_argument("--serve", action="store_true", help="for a browser, also on another machine")
     outputs.add_argument("--save", type=Path, metavar="FILE.rrd", help="write a file for rerun's viewer")
-    parser.add_argument("--port", type=int, default=WEB_PORT, help=f"of --serve's page (default: {WEB_PORT})")
-    parser.add_argument("--data-port", type=int, default=DATA_PORT, help=f"of --serve's data (default: {DATA_PORT})")
+    parser.add_argument("--port", type=port, default=WEB_PORT, help=f"of --serve's page (default: {WEB_PORT})")
+    parser.add_argument("--data-port", type=port, default=DATA_PORT, help=f"of --serve's data (default: {DATA_PORT})")
     parser.add_argument("--memory", help=f"that --serve keeps for late browsers ({MEMORY}, live {LIVE_MEMORY})")
 
 

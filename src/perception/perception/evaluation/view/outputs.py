@@ -78,14 +78,18 @@ def serve(recording: Any, web_port: int, data_port: int, memory: str, live: bool
         live: late browsers are given the newest first.
 
     Raises:
-        ConfigurationError: a port is taken.
+        ConfigurationError: a port is taken, or `memory` is no size.
     """
     import rerun
 
     for port in (web_port, data_port):
         _require_free(port)
     # The page comes from another port than the data, under whatever name the robot has in the browser's network.
-    recording.serve_grpc(grpc_port=data_port, server_memory_limit=memory, newest_first=live, cors_allow_origin=["*"])
+    limits = {"server_memory_limit": memory, "newest_first": live}
+    try:
+        recording.serve_grpc(grpc_port=data_port, cors_allow_origin=["*"], **limits)
+    except RuntimeError as error:
+        raise ConfigurationError(f"--serve: {error}") from None
     rerun.serve_web_viewer(web_port=web_port, open_browser=False)
     return [
         f"http://{host}:{web_port}/?url=rerun%2Bhttp://{host}:{data_port}/proxy"

@@ -8,23 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.classes import IGNORED, object_colors
+from perception.classes import IGNORED
 from perception.data.boxes import chosen
 from perception.evaluation.criteria import DetectionCriteria
-from perception.evaluation.report.detection_pictures import TRUTH_COLOR, readable
 from perception.evaluation.report.pictures import UNLABELLED
 from perception.evaluation.view.colors import ColorScale
 from perception.evaluation.view.layout import TIME_LINE, Layout
+from perception.evaluation.view.shapes import arrow_shapes, box_shapes
 from perception.types import Boxes3D
 
 #: As in the report's pictures.
 SHOWN_SCORE = DetectionCriteria().shown_score
 #: On the screen, whatever the distance.
 POINT_PIXELS = 1.5
-#: Names of so many boxes still leave the boxes to be seen.
-MOST_LABELS = 12
-#: An arrow ends where the object will be after this time; slower objects have none.
-ARROW_S, STILL_M_S = 1.0, 0.3
+#: In the scene, from its camera.
+IMAGE_DISTANCE_M = 2.0
 
 
 class Viewer:
@@ -40,11 +38,7 @@ class Viewer:
     """
 
     def __init__(
-        self,
-        recording: Any,
-        fixed_frame: str = "",
-        max_points: int = 0,
-        min_score: float = SHOWN_SCORE,
+        self, recording: Any, fixed_frame: str = "", max_points: int = 0, min_score: float = SHOWN_SCORE
     ) -> None:
         import rerun
 
@@ -119,30 +113,16 @@ class Viewer:
         """Show boxes: true ones as white edges, others in their classes' colours with class and score."""
         self._place(entity, frame_id, self._layout.boxes)
         boxes = chosen(boxes, boxes.scores >= self._min_score)
-        colors = [TRUTH_COLOR if is_truth else readable(color) for color in object_colors(boxes.class_names)]
-        names = zip(boxes.class_names, boxes.scores, strict=True)
-        labels = list(boxes.class_names) if is_truth else [f"{name} {score:.2f}" for name, score in names]
-        modes = self._rerun.components.FillMode
-        shown = self._rerun.Boxes3D(
-            centers=boxes.centers,
-            half_sizes=boxes.sizes / 2,
-            quaternions=_quaternions(boxes.yaws),
-            colors=colors,
-            labels=labels,
-            # All are shown under the mouse; over each other they would hide what they name.
-            show_labels=not is_truth and len(boxes) <= MOST_LABELS,
-            fill_mode=modes.MajorWireframe if is_truth else modes.TransparentFillMajorWireframe,
-        )
-        self._recording.log(entity, shown)
-        if np.isfinite(boxes.velocities).any():
-            self.arrows(f"{entity}/velocities", frame_id, boxes.centers, boxes.velocities)
+        self._recording.log(entity, box_shapes(boxes, is_truth))
+        velocities = f"{entity}/velocities"
+        # Once there were arrows, they have to go with the boxes that had them.
+        if velocities in self._frame_ids or np.isfinite(boxes.velocities).any():
+            self.arrows(velocities, frame_id, boxes.centers, boxes.velocities)
 
     def arrows(self, entity: str, frame_id: str, points: NDArray[np.float32], velocities: NDArray[np.float32]) -> None:
         """Show velocities [N, 2] in m/s, of what is at points [N, 3]; nothing where they are unknown or small."""
         self._place(entity, frame_id, self._layout.boxes)
-        moving = np.hypot(*velocities.T) > STILL_M_S
-        vectors = np.pad(velocities[moving] * ARROW_S, ((0, 0), (0, 1)))
-        self._recording.log(entity, self._rerun.Arrows3D(origins=points[moving], vectors=vectors, colors=[TRUTH_COLOR]))
+        self._recording.log(entity, arrow_shapes(points, velocities))
 
     def clear(self, entity: str) -> None:
         """Show nothing of an entity from now on, if it was ever shown."""
@@ -169,7 +149,7 @@ class Viewer:
             resolution=size,
             parent_frame=frame_id,
             child_frame=plane,
-            image_plane_distance=2.0,
+            image_plane_distance=IMAGE_DISTANCE_M,
         )
         self._recording.log(entity, pinhole, self._rerun.CoordinateFrame(plane), static=True)
 
@@ -222,10 +202,3 @@ class Viewer:
         if self._is_layout_new:
             self._recording.send_blueprint(self._layout.blueprint())
             self._is_layout_new = False
-
-
-def _quaternions(yaws: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rotations about +z as x, y, z, w: float32 [M, 4]."""
-    quaternions = np.zeros((len(yaws), 4), np.float32)
-    quaternions[:, 2], quaternions[:, 3] = np.sin(yaws / 2), np.cos(yaws / 2)
-    return quaternions
