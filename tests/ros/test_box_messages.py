@@ -10,7 +10,9 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import Marker, MarkerArray
 
+from perception.data.bag_messages import decode_objects
 from perception.ros.box_messages import NO_COLOR, encode_detections, encode_markers
+from perception.ros.cloud_encoding import encode_velocities
 from perception.types import Boxes3D
 
 HEADER = Header(stamp=Time(sec=12, nanosec=34), frame_id="velodyne")
@@ -36,6 +38,21 @@ def test_detections_carry_what_the_boxes_say_over_the_wire() -> None:
     (result,) = second.results
     assert (result.hypothesis.class_id, result.hypothesis.score) == ("pedestrian", 0.5)
     assert result.pose.pose == center
+
+
+def test_boxes_come_back_to_the_bit_with_their_velocities() -> None:
+    random = np.random.default_rng(0)
+    count = 500
+    boxes = Boxes3D(
+        *random.uniform(-50, 50, (2, count, 3)).astype(np.float32),
+        random.uniform(-math.pi, math.pi, count).astype(np.float32),
+        ("car",) * count,
+        random.uniform(0, 1, count).astype(np.float32),
+        np.where(random.uniform(size=(count, 1)) < 0.2, np.nan, random.normal(size=(count, 2))).astype(np.float32),
+    )
+    back = decode_objects(encode_detections(HEADER, boxes), encode_velocities(HEADER, boxes))
+    for name in ("centers", "sizes", "yaws", "scores", "velocities"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(boxes, name), strict=True)
 
 
 def test_identifiers_are_kept() -> None:

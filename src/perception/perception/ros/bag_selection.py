@@ -125,9 +125,7 @@ class SelectedBag(AbstractContextManager["SelectedBag"]):
             yield from self._latched_before_start()
             for connection, time_ns, data in self._reader.messages(self.connections, self.start_ns, self.stop_ns):
                 yield BagMessage(connection.topic, time_ns, data)
-        except (
-            Exception
-        ) as error:  # whatever damaged bytes lead to: ReaderError, ZstdError, struct.error ...
+        except Exception as error:  # whatever damaged bytes lead to: ReaderError, ZstdError, struct.error ...
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ConfigurationError(f"{self.path}: damaged ({reason})") from None
 
