@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import subprocess
 import sys
@@ -90,6 +91,19 @@ def test_which_objects_count(bag, tmp_path):
         objects.append(sum(figures["objects"] for figures in detection["by_class"].values()))
     assert (detection["range_m"], detection["least_points"]) == (25, 30)
     assert objects[0] > objects[1] > 0
+
+
+def test_more_bags_than_files_may_be_open_at_first(bag, tmp_path):
+    words = ["evaluate", *[str(bag)] * 30, "--models", "spvcnn_street", "--limit", "1", "--workers", "1"]
+    ended = subprocess.run(
+        [sys.executable, "-m", "perception.cli", *words, "--out", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 1024)),
+    )
+    assert ended.returncode == 0, ended.stdout
+    assert len(list(tmp_path.glob("frames/*.jsonl"))) == 30
 
 
 def test_results_as_bags(bag, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import resource
 import sys
 from collections.abc import Sequence
 
@@ -21,10 +22,12 @@ __all__ = ["add_arguments", "run"]
 
 #: Columns where there is no terminal to ask.
 LOG_WIDTH = 120
+MOST_FILES = 65_536
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate; 0 when frames came out and no condition failed, 1 otherwise, 128 and the signal when interrupted."""
+    _allow_many_files()
     parse_gates(arguments.fail_if)  # a mistake there is told before the work, not after it
     models = find_models(arguments.models)
     drives = open_drives(arguments)
@@ -34,6 +37,14 @@ def run(arguments: argparse.Namespace) -> int:
     evaluated = _evaluate(arguments, drives, models, console)
     print_results(console, evaluated.results, evaluated.report)
     return _exit_code(evaluated, arguments.fail_if)
+
+
+def _allow_many_files() -> None:
+    """Each bag keeps files open, and a process may have 1024 at first."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def open_drives(arguments: argparse.Namespace) -> list[RecordedDrive]:
