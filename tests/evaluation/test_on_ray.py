@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
+from contextlib import AbstractContextManager
 
 import pytest
 from rich.console import Console
@@ -58,6 +62,30 @@ def test_a_network_that_does_not_start_is_one_sentence(ray):
     drives = [RemoteDrive(StandInDrive())]
     with pytest.raises(ConfigurationError, match="there are no weights"):
         list(ray_outcomes(ray, drives, models("missing"), OPTIONS))
+
+
+def test_ctrl_c_while_tasks_work_leaves_what_was_done(ray, tmp_path):
+    networks = models("slow")
+    remote = [RemoteDrive(StandInDrive("drive", 200))]
+
+    class CtrlC(AbstractContextManager):
+        """Interrupts the wait for the frame after the fifth."""
+
+        added = 0
+
+        def __exit__(self, *_):
+            pass
+
+        def add(self, outcome):
+            self.added += 1
+            if self.added == 5:
+                threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    evaluation = Evaluation(tmp_path, networks, remote, "offline", sinks=[CtrlC()])
+    found = evaluate(evaluation, ray_outcomes(ray, remote, networks, OPTIONS), Console(quiet=True))
+    assert found.signal == signal.SIGINT
+    assert found.results.run.partial
+    assert 5 <= found.results.models[0].frames.out < 20
 
 
 def test_without_ray_it_is_one_sentence(monkeypatch):

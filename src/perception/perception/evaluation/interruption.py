@@ -12,10 +12,6 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 Item = TypeVar("Item")
 
 
-class _StoppedError(KeyboardInterrupt):
-    """Ends the wait for the next item."""
-
-
 class Interruption:
     """Waits for items until SIGINT or SIGTERM, as a `with` block in the main thread.
 
@@ -52,8 +48,9 @@ class Interruption:
                 finally:
                     self._waits = False
                 yield item
-        except _StoppedError:
-            return
+        except KeyboardInterrupt:  # ours, or what a library made of it
+            if not self.signal:
+                raise
         finally:
             stream.close()
 
@@ -61,7 +58,7 @@ class Interruption:
         self.signal = number
         self._restore()
         if self._waits:
-            raise _StoppedError
+            raise KeyboardInterrupt
         self._is_over = True
 
     def _restore(self) -> None:
