@@ -213,3 +213,27 @@ def test_what_a_killed_recorder_left_in_the_log_is_read(tmp_path: Path, full_fra
     assert read(drive, frames) == list(range(8))
     (tmp_path / "killed" / "whole.db3-wal").write_bytes(b"")
     assert len(list(RecordedDrive(tmp_path / "killed").frames())) < 8
+
+
+@pytest.mark.parametrize("kind", ["chunks", "loose", "sqlite3", "compressed messages"])
+def test_any_damage_is_read_around_or_refused_in_a_sentence(tmp_path: Path, full_frame: MakeFrame, kind: str) -> None:
+    entries = odd_bags.entries_of([full_frame(index, 100) for index in range(6)])
+    if kind in ("chunks", "loose"):
+        file = odd_bags.write_mcap(tmp_path / "drive.mcap", entries, is_chunked=kind == "chunks")
+    else:
+        compression = "message-zstd" if kind == "compressed messages" else ""
+        file = odd_bags.write_sqlite(tmp_path / "drive", entries, compression) / "drive.db3"
+    whole, generator = file.read_bytes(), np.random.default_rng(0)
+    for _ in range(40):
+        data = bytearray(whole)
+        for _ in range(generator.integers(1, 10)):
+            place, length = generator.integers(len(data)), generator.choice([1, 4, 100, 4096])
+            data[place : place + length] = generator.bytes(generator.choice([0, 1, length]))
+        file.write_bytes(data)
+        try:
+            drive = RecordedDrive(file)
+            assert sum(1 for _ in drive.frames()) < 12
+            told = drive.losses
+        except BagError as error:
+            told = [str(error)]
+        assert not any("\n" in sentence for sentence in told)
