@@ -66,6 +66,15 @@ def test_past_sweeps_are_those_of_the_node():
     assert [len(answer.result) for answer in outcomes] == [2, 3, 4, 4]
 
 
+def test_past_sweeps_that_are_too_old_are_left_out():
+    (network,) = models("boxes3")
+    drive = StandInDrive(expected_frames=3)
+    seen = [
+        [len(job.past[3]) for job in frame_jobs("drive", drive.frames(), [network], age_s)] for age_s in (0.0, 0.15)
+    ]
+    assert seen == [[0, 0, 0], [0, 1, 1]]
+
+
 def test_only_the_first_frame_goes_through_twice():
     engine = start("labels", threads=1)
     (network,) = models("labels")
@@ -126,7 +135,7 @@ def test_a_network_that_does_not_start_is_one_sentence(name, sentence):
 
 
 def test_a_cloud_that_no_node_would_take_is_dropped_for_the_same_reason():
-    settings = NetworkSettings(start=start, clouds=CloudSettings(max_points=10))
+    settings = NetworkSettings(start=start, clouds={"segmentation": CloudSettings(max_points=10)})
     (network,) = models("labels")
     jobs = list(frame_jobs("drive", StandInDrive().frames(), [network]))
     jobs[1].moment.message.data = jobs[1].moment.message.data[:100]
@@ -136,6 +145,13 @@ def test_a_cloud_that_no_node_would_take_is_dropped_for_the_same_reason():
     # As the node: points beyond the limit get class 255, so that there is a label for every point.
     assert len(whole.result) == 40
     assert set(whole.result.class_ids[10:].tolist()) == {255}
+
+
+def test_each_task_reads_clouds_as_its_own_node_does():
+    settings = NetworkSettings(start=start, clouds={"detection": CloudSettings(max_points=10)})
+    (network,) = models("labels")
+    (job, *_) = frame_jobs("drive", StandInDrive().frames(), [network])
+    assert 255 not in FrameEvaluator([network], settings)(job, 0).result.class_ids
 
 
 def test_a_wrong_number_of_workers():

@@ -26,6 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--out", type=Path, default=Path("out/evaluation"), metavar="FOLDER", help="where the report, metrics.json "
            "and the frames' records go (default: %(default)s)")  # fmt: skip
     option("--truth", type=Path, metavar="BAG", help="the truth, where it is in another bag")
+    option("--config", default="", metavar="FILE", help="how the robot is deployed (default: config/bringup.yaml): how "
+           "its nodes read clouds; online all of it but its networks and input")  # fmt: skip
     option("--limit", type=_count, metavar="N", help="only the first N frames of each bag")
     option("--device", default="cpu", help="where networks run: cpu, cuda, cuda:N (default: %(default)s)")
     option("--label-set", choices=("semantic_kitti", "nuscenes_lidarseg"), help="in whose classes labels are judged "
@@ -53,8 +55,6 @@ def _add_modes(parser: argparse.ArgumentParser) -> None:
                          "cluster, or of a local one")  # fmt: skip
     online = parser.add_argument_group("online: the real nodes, the bag replayed in real time")
     online.add_argument("--online", action="store_true", help="evaluate the running graph")
-    online.add_argument("--config", default="", metavar="FILE", help="how the robot is deployed (default: "
-                        "config/bringup.yaml); its networks and input are replaced")  # fmt: skip
     online.add_argument("--rate", type=_positive, default=1.0, metavar="R", help="bag seconds a second (default: 1)")
 
 

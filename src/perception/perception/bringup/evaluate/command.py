@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from perception.bringup.evaluate.arguments import add_arguments, topics_of
+from perception.bringup.evaluate.deployment import Deployment
 from perception.configuration import ConfigurationError
 from perception.data.recorded_drive import RecordedDrive
 from perception.evaluation.gates import failed_gates, parse_gates
 from perception.evaluation.models import EvaluatedModel, find_models, unique_names
 from perception.evaluation.offline.command import evaluate_offline
+from perception.evaluation.offline.network import NetworkSettings
 from perception.evaluation.run import Evaluated
 from perception.evaluation.terminal import print_results
 
@@ -30,11 +32,12 @@ def run(arguments: argparse.Namespace) -> int:
     _allow_many_files()
     parse_gates(arguments.fail_if)  # a mistake there is told before the work, not after it
     models = find_models(arguments.models)
-    drives = open_drives(arguments)
+    deployment = Deployment.read(arguments.config)
+    drives = open_drives(arguments, deployment.fixed_frame)
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = LOG_WIDTH
-    evaluated = _evaluate(arguments, drives, models, console)
+    evaluated = _evaluate(arguments, deployment, drives, models, console)
     print_results(console, evaluated.results, evaluated.report)
     return _exit_code(evaluated, arguments.fail_if)
 
@@ -47,14 +50,16 @@ def _allow_many_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-def open_drives(arguments: argparse.Namespace) -> list[RecordedDrive]:
+def open_drives(arguments: argparse.Namespace, fixed_frame: str) -> list[RecordedDrive]:
     """Open the bags; those of the same name are numbered.
 
     Raises:
         ConfigurationError: one cannot be read at all, or lacks a topic.
     """
+    topics = topics_of(arguments)
     drives = [
-        RecordedDrive(bag, arguments.points_topic, topics_of(arguments), arguments.truth) for bag in arguments.bags
+        RecordedDrive(bag, arguments.points_topic, topics, arguments.truth, fixed_frame=fixed_frame)
+        for bag in arguments.bags
     ]
     for drive, name in zip(drives, unique_names(drive.name for drive in drives), strict=True):
         drive.name = name
@@ -63,12 +68,14 @@ def open_drives(arguments: argparse.Namespace) -> list[RecordedDrive]:
 
 def _evaluate(
     arguments: argparse.Namespace,
+    deployment: Deployment,
     drives: Sequence[RecordedDrive],
     models: Sequence[EvaluatedModel],
     console: Console,
 ) -> Evaluated:
     if not arguments.online:
-        return evaluate_offline(arguments, drives, models, console)
+        networks = NetworkSettings(arguments.device, deployment.clouds, deployment.max_sweep_age_s)
+        return evaluate_offline(arguments, drives, models, networks, console)
     if arguments.ray is not None:
         raise ConfigurationError("--ray: the graph runs on one machine; leave out --ray or --online")
     # Only now: an offline evaluation needs no ROS 2.

@@ -26,7 +26,11 @@ SHARED_RESOURCES = (
 
 
 def evaluate_offline(
-    arguments: argparse.Namespace, drives: Sequence[RecordedDrive], models: Sequence[EvaluatedModel], console: Console
+    arguments: argparse.Namespace,
+    drives: Sequence[RecordedDrive],
+    models: Sequence[EvaluatedModel],
+    networks: NetworkSettings,
+    console: Console,
 ) -> Evaluated:
     """Give every frame of every bag to every network, as the command line says; see `evaluate`."""
     problems: dict[tuple[str, str], str] = {}
@@ -35,7 +39,7 @@ def evaluate_offline(
         limit=arguments.limit,
         label_set=arguments.label_set,
         criteria=DetectionCriteria(range_m=arguments.range_m, least_points=arguments.least_points),
-        networks=NetworkSettings(device=arguments.device),
+        networks=networks,
         on_problem=lambda model, reason, problem: problems.setdefault((model, reason), problem),
     )
     with ResourceSampler(device=arguments.device) as sampler:

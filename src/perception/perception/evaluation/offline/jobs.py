@@ -14,13 +14,13 @@ from perception.data.transforms import TransformError
 from perception.evaluation.criteria import DetectionCriteria
 from perception.evaluation.judging import Judge
 from perception.evaluation.models import EvaluatedModel
-from perception.evaluation.offline.network import NetworkSettings, OfflineNetwork
+from perception.evaluation.offline.network import MAX_SWEEP_AGE_S, NetworkSettings, OfflineNetwork
 from perception.evaluation.outcomes import Result
 from perception.evaluation.records import FrameRecord
 from perception.types import PointCloud
 
-#: As the detection node's parameters of these names are by default.
-FIXED_FRAME, MAX_SWEEP_AGE_S = "odom", 0.5
+#: Named to the history alone: a drive's poses are already in the frame that stands still.
+FIXED_FRAME = "odom"
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,18 @@ class FrameEvaluator:
         return Answer(outcome.result, outcome.dropped, outcome.stage_ms, record, problem)
 
 
-def frame_jobs(bag: str, frames: Iterator[DriveFrame], models: Sequence[EvaluatedModel]) -> Iterator[FrameJob]:
+def frame_jobs(
+    bag: str,
+    frames: Iterator[DriveFrame],
+    models: Sequence[EvaluatedModel],
+    max_sweep_age_s: float = MAX_SWEEP_AGE_S,
+) -> Iterator[FrameJob]:
     """Turn the frames of a bag into jobs; only as many frames are held as the networks take sweeps."""
     histories = {count: SweepHistory[DriveFrame](_find_nothing) for count in map(sweeps_of, models) if count > 1}
     for index, moment in enumerate(frames):
         moment = replace(moment, images=())
-        yield FrameJob(bag, index, moment, {count: _past_of(moment, count, one) for count, one in histories.items()})
+        past = {count: _past_of(moment, count, one, max_sweep_age_s) for count, one in histories.items()}
+        yield FrameJob(bag, index, moment, past)
 
 
 def sweeps_of(model: EvaluatedModel) -> int:
@@ -90,14 +96,16 @@ def sweeps_of(model: EvaluatedModel) -> int:
     return model.description.sweeps if isinstance(model.description, DetectionDescription) else 1
 
 
-def _past_of(moment: DriveFrame, count: int, history: SweepHistory[DriveFrame]) -> tuple[PastSweep[DriveFrame], ...]:
+def _past_of(
+    moment: DriveFrame, count: int, history: SweepHistory[DriveFrame], max_age_s: float
+) -> tuple[PastSweep[DriveFrame], ...]:
     odom_from_base = moment.odom_from_base
     pose = None if odom_from_base is None else odom_from_base @ moment.base_from_lidar
     only_cloud = replace(moment, class_ids=None, instance_ids=None, objects=None)
     if moment.message is not None:
         only_cloud = replace(only_cloud, frame=replace(moment.frame, cloud=PointCloud(np.empty((0, 4), np.float32))))
     sweep = Sweep(only_cloud, moment.frame.stamp_ns, moment.frame.frame_id, pose)
-    return history.look_back(sweep, count, MAX_SWEEP_AGE_S, FIXED_FRAME).past
+    return history.look_back(sweep, count, max_age_s, FIXED_FRAME).past
 
 
 def _find_nothing(fixed_frame: str, frame_id: str, stamp_ns: int, is_newest: bool) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
@@ -26,6 +26,8 @@ from perception.types import DetectedObjects, Frame, PointCloud
 
 #: Past frames that a network of several sweeps sees; newest first.
 Past: TypeAlias = Sequence[PastSweep[DriveFrame]]
+#: As the detection node's parameter of this name is by default.
+MAX_SWEEP_AGE_S = 0.5
 
 
 class EngineStarter(Protocol):
@@ -41,12 +43,14 @@ class NetworkSettings:
 
     Attributes:
         device: cpu, cuda or cuda:N.
-        clouds: how clouds are read; as the nodes' parameters of these names.
+        clouds: task -> how clouds are read, as the parameters of its node say; the nodes' defaults for others.
+        max_sweep_age_s: past clouds that are older are no sweeps.
         start: gives an engine that works.
     """
 
     device: str = "cpu"
-    clouds: CloudSettings = field(default_factory=CloudSettings)
+    clouds: Mapping[str, CloudSettings] = field(default_factory=dict)
+    max_sweep_age_s: float = MAX_SWEEP_AGE_S
     start: EngineStarter = start_engine
 
 
@@ -59,7 +63,8 @@ class OfflineNetwork:
         Raises:
             ConfigurationError: from the starter.
         """
-        self._name, self._settings = model.name, settings
+        self._name = model.name
+        self._clouds = settings.clouds.get(model.description.task, CloudSettings())
         self._is_warm = False
         self._engine = settings.start(model.folder, device=settings.device, threads=1)
 
@@ -89,7 +94,7 @@ class OfflineNetwork:
         """Take one cloud all the way, as `perception.nodes.cloud_node` does."""
         message = message_of(moment)
         with timer.stage("decode"):
-            decoded = decode_point_cloud(message, self._settings.clouds)
+            decoded = decode_point_cloud(message, self._clouds)
         points = self._points(message, decoded, past, timer)
         frame = Frame(PointCloud(points), moment.frame.stamp_ns, moment.frame.frame_id)
         with timer.stage("inference"):
@@ -115,7 +120,7 @@ class OfflineNetwork:
         """A past sweep as the network takes it; None where its cloud is of no use."""
         message = message_of(sweep.points)
         try:
-            decoded = decode_point_cloud(message, self._settings.clouds)
+            decoded = decode_point_cloud(message, self._clouds)
             points = with_fields(message, decoded, description.further_fields)
         except CloudError:
             return None

@@ -124,7 +124,8 @@ def ray_outcomes(
 def evaluate_drive(drive: EvaluatedDrive, models: Sequence[EvaluatedModel], options: OfflineOptions) -> Iterator[Item]:
     """Evaluate one drive in this process."""
     evaluator = FrameEvaluator(models, options.networks, options.label_set, options.criteria)
-    for job in frame_jobs(drive.name, islice(drive.frames(), options.limit), models):
+    frames = islice(drive.frames(), options.limit)
+    for job in frame_jobs(drive.name, frames, models, options.networks.max_sweep_age_s):
         yield _light(job.moment), [evaluator(job, number) for number in range(len(models))]
     yield list(drive.losses)
 

@@ -60,10 +60,11 @@ def offline_outcomes(
     Raises:
         ConfigurationError: a network does not start, a bag cannot be read, or workers end again and again.
     """
+    max_age_s = options.networks.max_sweep_age_s
     jobs = (
         (job, len(models))
         for drive in drives
-        for job in frame_jobs(drive.name, islice(drive.frames(), options.limit), models)
+        for job in frame_jobs(drive.name, islice(drive.frames(), options.limit), models, max_age_s)
     )
     start = partial(FrameEvaluator, models, options.networks, options.label_set, options.criteria)
     with WorkerPool(start, options.workers) as pool:
