@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,29 +70,38 @@ def _square(number: int) -> int:
     return number * number
 
 
+@pytest.fixture
+def new_children() -> Callable[[], set[psutil.Process]]:
+    """Processes of this one that were not there before: other tests leave Python's own resource tracker."""
+    before = set(psutil.Process().children())
+    return lambda: set(psutil.Process().children()) - before
+
+
 @pytest.mark.parametrize("workers", [0, 1, 3])
-def test_order_is_kept_and_an_error_comes_at_its_turn(workers: int) -> None:
+def test_order_is_kept_and_an_error_comes_at_its_turn(
+    workers: int, new_children: Callable[[], set[psutil.Process]]
+) -> None:
     assert list(made_ahead(_square, range(5), workers)) == [0, 1, 4, 9, 16]
     results = made_ahead(_square, range(6), workers)
     assert [next(results) for _ in range(5)] == [0, 1, 4, 9, 16]
     with pytest.raises(ConfigurationError, match=r"^five is not allowed$"):
         next(results)
-    assert not psutil.Process().children()
+    assert not new_children()
 
 
-def test_a_worker_that_dies_is_one_sentence() -> None:
+def test_a_worker_that_dies_is_one_sentence(new_children: Callable[[], set[psutil.Process]]) -> None:
     with pytest.raises(ConfigurationError, match="use fewer workers") as caught:
         list(made_ahead(_square, [1, 6, 2], 1))
     assert "\n" not in str(caught.value)
-    assert not psutil.Process().children()
+    assert not new_children()
 
 
-def test_who_stops_early_leaves_no_process_behind() -> None:
+def test_who_stops_early_leaves_no_process_behind(new_children: Callable[[], set[psutil.Process]]) -> None:
     results = made_ahead(_square, range(5), 2)
     assert next(results) == 0
-    assert len(psutil.Process().children()) == 2
+    assert len(new_children()) == 2
     results.close()
-    assert not psutil.Process().children()
+    assert not new_children()
 
 
 def test_jobs_are_not_made_far_ahead() -> None:

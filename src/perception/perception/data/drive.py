@@ -46,10 +46,10 @@ class DriveFrame:
         class_ids: uint8 [N], SemanticKITTI class of each point, 255 where ignored.
         instance_ids: uint32 [N], the object that each point lies on, 0 for none.
         objects: ground-truth boxes in the cloud's frame, class names of nuScenes.
-        difficulty: uint8 [M], KITTI's first level that counts each object: 0 easy, 1 moderate, 2 hard, 3 none.
         odom_from_base: float64 [4, 4], pose of the vehicle at the sweep's stamp.
         twist: float64 [6], linear (m/s) then angular (rad/s) velocity in base_link.
         images: what the cameras saw.
+        difficulty: uint8 [M], KITTI's first level that counts each object: 0 easy, 1 moderate, 2 hard, 3 none.
         message: the sweep's PointCloud2 as it was recorded, from which networks get exactly what a node would give
             them; points of `frame` are its rows.
     """
@@ -59,10 +59,10 @@ class DriveFrame:
     class_ids: NDArray[np.uint8] | None = None
     instance_ids: NDArray[np.uint32] | None = None
     objects: Boxes3D | None = None
-    difficulty: NDArray[np.uint8] | None = None
     odom_from_base: NDArray[np.float64] | None = None
     twist: NDArray[np.float64] | None = None
     images: tuple[CameraImage, ...] = ()
+    difficulty: NDArray[np.uint8] | None = None
     message: Any | None = field(default=None, compare=False, repr=False)
 
 
