@@ -54,7 +54,6 @@ def free_ports():
 
 
 def view(*words):
-    pytest.importorskip("rerun")
     return main(["view", *map(str, words)])
 
 
@@ -155,7 +154,6 @@ def test_a_single_frame_is_drawn_without_a_screen(bag, tmp_path, capsys):
 
 
 def test_a_page_is_served_until_ctrl_c(bag, free_ports):
-    pytest.importorskip("rerun")
     page, data = free_ports
     words = [sys.executable, "-m", "perception.cli", "view", bag, "--serve", "--port", page, "--data-port", data]
     with subprocess.Popen(list(map(str, words)), stdout=subprocess.PIPE, text=True, env=dict(os.environ)) as served:

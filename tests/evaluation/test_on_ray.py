@@ -23,7 +23,6 @@ OPTIONS = OfflineOptions(workers=1, networks=SETTINGS)
 
 @pytest.fixture(scope="module")
 def ray():
-    pytest.importorskip("ray")
     with connected("", 2) as module:
         yield module
 

@@ -16,7 +16,6 @@ STEP_NS = 100_000_000
 @pytest.fixture
 def shown(tmp_path):
     """Shows what a function tells a viewer; the file it wrote."""
-    pytest.importorskip("rerun")
 
     def show(tell, **options):
         recording = new_recording("test")

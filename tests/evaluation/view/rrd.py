@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
+from rerun.chunk import RrdReader
 
 
 def rows(path: Path, entity: str, component: str, timeline: str = "stamp") -> list[tuple[int | None, Any]]:
     """(time or None where static, values) of every row of an entity's component, in the order of time."""
-    reader = pytest.importorskip("rerun.chunk").RrdReader(path)
+    reader = RrdReader(path)
     found = []
     for chunk in reader.stream():
         batch = chunk.to_record_batch()
@@ -24,7 +24,7 @@ def rows(path: Path, entity: str, component: str, timeline: str = "stamp") -> li
 
 def entities(path: Path) -> set[str]:
     """Paths of everything in the file but its own properties."""
-    reader = pytest.importorskip("rerun.chunk").RrdReader(path)
+    reader = RrdReader(path)
     return {chunk.entity_path for chunk in reader.stream() if not chunk.entity_path.startswith("/__")}
 
 

@@ -4,8 +4,6 @@ import pytest
 
 from perception.evaluation.view.layout import Layout
 
-pytest.importorskip("rerun")
-
 
 def panels(layout):
     return {type(view).__name__: view for view in views(layout.blueprint().root_container)}
