@@ -14,7 +14,7 @@ from rosbags.interfaces import Connection
 
 from perception.data.bag_clouds import column_of, decode_cloud, records_of
 from perception.data.bag_messages import decode_difficulties, decode_image, decode_objects, decode_odometry
-from perception.data.bag_types import BagError, Topics, stamp_ns_of, typestore
+from perception.data.bag_types import BagError, Topics, one_line, stamp_ns_of, typestore
 from perception.data.drive import CameraImage, DriveFrame
 from perception.data.static_tree import StaticTree
 from perception.types import Frame, PointCloud
@@ -35,7 +35,7 @@ def open_bag(path: Path) -> Iterator[AnyReader]:
     except (
         Exception
     ) as error:  # rosbags raises many kinds on a damaged file: struct.error, TypeError, sqlite3.Error ...
-        raise BagError(f"{path}: not a complete ROS 2 bag ({_one_line(error)})") from None
+        raise BagError(f"{path}: not a complete ROS 2 bag ({one_line(error)})") from None
     try:
         yield reader
     finally:
@@ -54,14 +54,10 @@ def messages(reader: AnyReader, path: Path, connections: list[Connection]) -> It
             item = next(raw, None)
             message = item and reader.deserialize(item[2], item[0].msgtype)
         except Exception as error:
-            raise BagError(f"{path}: damaged ({_one_line(error)})") from None
+            raise BagError(f"{path}: damaged ({one_line(error)})") from None
         if item is None:
             return
         yield item[0].topic, message
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def read_frames(path: Path, topics: Topics, base_frame: str, max_camera_delay_s: float) -> Iterator[DriveFrame]:

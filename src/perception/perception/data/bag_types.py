@@ -38,6 +38,11 @@ class BagError(ConfigurationError):
     """A bag that cannot be used; the message is one line that names it."""
 
 
+def one_line(error: Exception) -> str:
+    """Say what a library raised, for the sentence of a BagError."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 @dataclass(frozen=True)
 class Topics:
     """Where the parts of a drive are in a bag.

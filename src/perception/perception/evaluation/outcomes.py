@@ -16,7 +16,7 @@ Result: TypeAlias = LabelledCloud | DetectedObjects
 class FrameOutcome:
     """One frame and what a network said about it.
 
-    Both modes give these in the order of the models, bags and frames, so that all that is made of them agrees.
+    Both modes give these in the order of the bags, frames and networks, so that all that is made of them agrees.
 
     Attributes:
         bag: the bag's name in this run.

@@ -5,13 +5,12 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
 
-from perception.bundle.format import CommonDescription
 from perception.configuration import ConfigurationError
 from perception.evaluation.criteria import DetectionCriteria
 from perception.evaluation.detection_summary import DetectionSummary
 from perception.evaluation.latency import summarize as percentiles
+from perception.evaluation.models import EvaluatedModel
 from perception.evaluation.records import FrameRecord
 from perception.evaluation.results import FrameCounts, ModelResults, ResourceUsage
 from perception.evaluation.segmentation_summary import SegmentationSummary
@@ -19,21 +18,9 @@ from perception.evaluation.segmentation_summary import SegmentationSummary
 NANOSECONDS = 1e9
 
 
-class SummarizedModel(Protocol):
-    """A network that was evaluated."""
-
-    @property
-    def name(self) -> str:
-        """Its name in the records."""
-
-    @property
-    def description(self) -> CommonDescription:
-        """Its bundle."""
-
-
 def summarize(
     records: Iterable[FrameRecord],
-    models: Sequence[SummarizedModel],
+    models: Sequence[EvaluatedModel],
     resources: Mapping[str, ResourceUsage] | None = None,
     criteria: DetectionCriteria | None = None,
 ) -> tuple[ModelResults, ...]:
@@ -59,7 +46,7 @@ def summarize(
 class _Summary:
     """One network."""
 
-    def __init__(self, model: SummarizedModel, criteria: DetectionCriteria) -> None:
+    def __init__(self, model: EvaluatedModel, criteria: DetectionCriteria) -> None:
         self._model, self._bundle = model, model.description
         self._task: SegmentationSummary | DetectionSummary = SegmentationSummary()
         if self._bundle.task == "detection":

@@ -14,6 +14,7 @@ from rosbags.interfaces import Connection, QosDurability
 from rosbags.rosbag2 import Reader, ReaderError
 
 from perception.configuration import ConfigurationError
+from perception.data.bag_types import one_line
 from perception.ros.read_ahead import BagMessage
 
 CLOCK_TOPIC = "/clock"
@@ -126,8 +127,7 @@ class SelectedBag(AbstractContextManager["SelectedBag"]):
             for connection, time_ns, data in self._reader.messages(self.connections, self.start_ns, self.stop_ns):
                 yield BagMessage(connection.topic, time_ns, data)
         except Exception as error:  # whatever damaged bytes lead to: ReaderError, ZstdError, struct.error ...
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise ConfigurationError(f"{self.path}: damaged ({reason})") from None
+            raise ConfigurationError(f"{self.path}: damaged ({one_line(error)})") from None
 
     def _latched_before_start(self) -> Iterator[BagMessage]:
         latched = [connection for connection in self.connections if is_latched(connection)]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from perception.configuration import ConfigurationError
 from perception.data.simulation.settings import load_sensor
+from perception.nodes.replay import positive
 
 #: Training simulates its drives from this seed on; the demo's must lie below.
 FIRST_TRAINING_SEED = 1000
@@ -85,7 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder of the report (default: out/demo)")
     parser.add_argument("--seeds", type=int, nargs="+", default=(1, 2), help="of the simulated drives (default: 1 2)")
-    parser.add_argument("--duration-s", type=_positive, default=10.0, help="of each drive (default: 10)")
+    parser.add_argument("--duration-s", type=positive, default=10.0, help="of each drive (default: 10)")
     parser.add_argument("--sensor", default="hdl64e", help="a name in config/sensors, or a YAML file (default: hdl64e)")
     parser.add_argument("--bundle", default="spvcnn_street", help="a bundle's name or folder (default: spvcnn_street)")
     parser.add_argument(
@@ -93,16 +94,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="flatformer_street",
         help="a bundle that finds objects in the same drives, '' for none (default: flatformer_street)",
     )
-    parser.add_argument("--rate", type=_positive, default=1.0, help="drive seconds a second (default: 1)")
+    parser.add_argument("--rate", type=positive, default=1.0, help="drive seconds a second (default: 1)")
     parser.add_argument(
         "--scan", type=Path, metavar="FILE.bin", help="also label a real scan in SemanticKITTI's format"
     )
     parser.add_argument("--labels", type=Path, metavar="FILE.label", help="the true labels of --scan")
     parser.add_argument("-v", "--verbose", action="store_true", help="quote what the child processes say")
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
-    return value

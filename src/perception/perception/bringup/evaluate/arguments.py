@@ -7,6 +7,7 @@ from pathlib import Path
 
 from perception.data.bag_types import Topics
 from perception.evaluation.criteria import DetectionCriteria
+from perception.nodes.replay import positive
 
 #: Option -> what it names; of Topics.
 TOPIC_OPTIONS = {
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_criteria(parser: argparse.ArgumentParser) -> None:
     group, default = parser.add_argument_group("objects that count"), DetectionCriteria()
-    group.add_argument("--range-m", type=_positive, default=default.range_m, metavar="M", help="no farther from the "
+    group.add_argument("--range-m", type=positive, default=default.range_m, metavar="M", help="no farther from the "
                        "sensor than this, seen from above (default: %(default)g)")  # fmt: skip
     group.add_argument("--least-points", type=_natural, default=default.least_points, metavar="N", help="need not be "
                        "found where they show fewer LiDAR points (default: %(default)s)")  # fmt: skip
@@ -55,7 +56,7 @@ def _add_modes(parser: argparse.ArgumentParser) -> None:
                          "cluster, or of a local one")  # fmt: skip
     online = parser.add_argument_group("online: the real nodes, the bag replayed in real time")
     online.add_argument("--online", action="store_true", help="evaluate the running graph")
-    online.add_argument("--rate", type=_positive, default=1.0, metavar="R", help="bag seconds a second (default: 1)")
+    online.add_argument("--rate", type=positive, default=1.0, metavar="R", help="bag seconds a second (default: 1)")
 
 
 def _add_topics(parser: argparse.ArgumentParser) -> None:
@@ -82,11 +83,4 @@ def _natural(text: str, least: int = 0) -> int:
     value = int(text)
     if value < least:
         raise argparse.ArgumentTypeError(f"expected {least} or more, got {text}")
-    return value
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
     return value

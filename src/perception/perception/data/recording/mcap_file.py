@@ -14,6 +14,7 @@ from mcap.records import Chunk, McapRecord, Message, Schema
 from mcap.stream_reader import StreamReader, breakup_chunk
 from mcap.summary import Summary
 
+from perception.data.bag_types import one_line
 from perception.data.recording.messages import Channel, Contents, RawMessage
 
 #: What is told of damage.
@@ -120,7 +121,7 @@ class McapFile:
         try:
             return list(breakup_chunk(record, validate_crc=True))
         except Exception as error:  # whatever damaged bytes lead to: ZstdError, struct.error, CRCValidationError ...
-            on_damage(f"a chunk of {self._path.name} cannot be unpacked ({_reason(error)})")
+            on_damage(f"a chunk of {self._path.name} cannot be unpacked ({one_line(error)})")
             return []
 
     def _indexed(self, topics: Collection[str], on_damage: Tell) -> Iterator[tuple[int, McapRecord]]:
@@ -145,7 +146,7 @@ class McapFile:
         try:
             return next(records, None)
         except Exception as error:  # whatever damaged bytes lead to
-            on_damage(f"{self._path.name} is cut short or damaged ({_reason(error)})")
+            on_damage(f"{self._path.name} is cut short or damaged ({one_line(error)})")
             return None
 
 
@@ -172,7 +173,3 @@ def _summary(path: Path) -> Summary | None:
         return summary if summary is not None and summary.channels else None
     except Exception:  # a file that is cut short has no footer; what it holds is learnt by reading it
         return None
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

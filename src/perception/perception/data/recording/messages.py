@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from perception.data.bag_types import BagError, typestore
+from perception.data.bag_types import BagError, one_line, typestore
 
 #: File, part of the file, message in that part: where a message lies, whichever others are read.
 Position = tuple[int, int, int]
@@ -84,8 +84,7 @@ def decode(message: RawMessage) -> Any:
     try:
         return store_of(channel).deserialize_cdr(message.data, channel.message_type)
     except Exception as error:  # rosbags raises whatever damaged bytes lead to: struct.error, ValueError, KeyError ...
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise BagError(f"not a {channel.message_type} ({reason})") from None
+        raise BagError(f"not a {channel.message_type} ({one_line(error)})") from None
 
 
 def store_of(channel: Channel) -> Typestore:
